@@ -19,11 +19,11 @@ Everything that timestamp_guard raises.
     │   ├── StoreReadOnly
     │   ├── StoreFull
     │   ├── StoreDamaged
-    │   └── LedgerError        the ledger is damaged, or of a version we do not know
-    └── RunStopped             a run ended early; what it did is recorded and can be undone
-        ├── LeaseLost          another process took the run over
-        ├── WriteUndone        the store changes what is written (a trigger, a column's affinity)
-        └── TooManyFailures    the circuit breaker opened
+    │   ├── WriteFailed        the store refused a whole write; nothing of it was made
+    │   ├── LedgerError        the ledger is damaged, or of a version we do not know
+    │   ├── WriteUndone        the store does not keep what is written (a trigger, a column's affinity)
+    │   └── LeaseLost          another process took the run over
+    └── TooManyFailures        the circuit breaker opened: the run stopped, with what it did recorded
 
 On the command line a :class:`UsageError` exits 2, a :class:`StoreError` 3, everything else 1.
 """
@@ -48,7 +48,6 @@ __all__ = [
     "NoIdentity",
     "PlanChanged",
     "RunBusy",
-    "RunStopped",
     "StoreDamaged",
     "StoreError",
     "StoreFull",
@@ -59,6 +58,7 @@ __all__ = [
     "TooManyFailures",
     "UnknownName",
     "UsageError",
+    "WriteFailed",
     "WriteUndone",
 ]
 
@@ -165,20 +165,20 @@ class LedgerError(StoreError):
     """The ledger is damaged, or of a version that this release does not know."""
 
 
-class RunStopped(TimestampGuardError):
-    """A run ended early; what it did is recorded, can be continued and can be undone."""
+class WriteFailed(StoreError):
+    """The store refused a whole write, and nothing of it was made: the engine tries again with fewer records."""
 
 
-class LeaseLost(RunStopped):
-    """Another process took the run over; this one wrote nothing after that."""
-
-
-class WriteUndone(RunStopped):
+class WriteUndone(StoreError):
     """The store does not keep what is written to it; the step was rolled back."""
 
 
-class TooManyFailures(RunStopped):
-    """Too large a share of the writes failed: the circuit breaker opened."""
+class LeaseLost(StoreError):
+    """Another process took the run over; this one wrote nothing after that."""
+
+
+class TooManyFailures(TimestampGuardError):
+    """Too large a share of the writes failed: the run stopped, with what it did recorded."""
 
 
 def _near(name: str, known: Sequence[str]) -> list[str]:

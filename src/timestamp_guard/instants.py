@@ -175,7 +175,7 @@ class Encoding:
 
     def same_form(self, other: Encoding) -> bool:
         """Whether a raw value of *other* can be copied as it is."""
-        return self.name == other.name and self.zone == other.zone
+        return (self.name, self.resolution, self.zone) == (other.name, other.resolution, other.zone)
 
 
 Encodings: TypeAlias = "str | Encoding | Mapping[str, str | Encoding]"
@@ -572,7 +572,7 @@ def parse_duration(text: str) -> timedelta:
     Raises:
         UsageError: it is not a whole number with a unit, in whole microseconds, or it is beyond timedelta.
     """
-    match = re.fullmatch(r"([+-]?\d{1,15})(ns|us|ms|s|m|h|d)", text.strip(), re.ASCII)
+    match = re.fullmatch(r"([+-]?\d{1,20})(ns|us|ms|s|m|h|d)", text.strip(), re.ASCII)
     if match is None:
         if text.strip() in {"0", "+0", "-0"}:
             return timedelta(0)
@@ -611,7 +611,7 @@ def hint(raw: Raw, encoding: Encoding, now: int) -> str | None:
     A hint never makes a violation and never converts.
     """
     guess = _guess(raw, encoding, now)
-    if guess is None:
+    if guess is None or (isinstance(raw, str) and isinstance(decode(raw, encoding), int)):
         return None
     likely, instant = guess
     shown = show(instant)
@@ -639,7 +639,7 @@ def _guess(raw: Raw, encoding: Encoding, now: int) -> tuple[Encoding, int] | Non
         else:
             guesses = _TEXT_GUESSES
     for likely in guesses:
-        if likely == encoding and number is raw:
+        if number is raw and likely.name == encoding.name and (encoding.zone or not likely.zone):
             continue
         instant = decode(number, likely)
         if isinstance(instant, int) and PLAUSIBLE_FROM <= instant <= now + DAY:

@@ -159,9 +159,10 @@ class _Record:
         limit = self.instant(bound, side) - blamed.shift_ns
         wanted = f"at {'most' if code == 'in_future' else 'least'} {show(limit)}"
         if isinstance(bound, Field):
-            return Violation(code, blamed.name, bound.name, self.raw[blamed.name], f"{wanted} ({bound})")
-        seen = self.raw[blamed.name]
-        return Violation(code, blamed.name, None, seen, wanted, self.hint(blamed.name))
+            other, wanted = bound.name, f"{wanted} ({bound})"
+        else:
+            other = None
+        return Violation(code, blamed.name, other, self.raw[blamed.name], wanted, self.hint(blamed.name))
 
     def hint(self, name: str) -> str | None:
         return hint(self.raw.get(name, ABSENT), self.encodings[name], self.moment.latest)

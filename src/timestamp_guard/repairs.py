@@ -229,14 +229,24 @@ def mend(
     Whether the record needs mending is not asked.
     """
     read = encodings_for(read_by(repair, guard), encodings)
-    target = read[repair.field]
     asked = guard.about(repair.field)
+    return first_sound(record, repair, read, pinned, lambda tried: not violations(tried, asked, read, moment))
+
+
+def first_sound(
+    record: Mapping[str, Raw],
+    repair: Repair,
+    read: Mapping[str, Encoding],
+    pinned: int,
+    sound: Callable[[Mapping[str, Raw]], bool],
+) -> Mend | None:
+    """What :func:`mend` does, with any function that says whether the guard holds of the field: a faster one, say."""
+    target = read[repair.field]
     for index, candidate in enumerate(repair.candidates):
         written = _written(record, candidate, read, target, pinned)
         if written is ABSENT:
             continue
-        tried = {**record, repair.field: written}
-        if isinstance(decode(written, target), int) and not violations(tried, asked, read, moment):
+        if isinstance(decode(written, target), int) and sound({**record, repair.field: written}):
             return Mend(written, index)
     return None
 

@@ -223,8 +223,8 @@ class _Gate:
             and (remembers or not upper_now)
         )
 
-    def orders(self) -> tuple[list[tuple[str, str, int]], bool]:
-        """The field pairs as `a + k <= b` in whole units, and whether all could be said so."""
+    def orders(self) -> tuple[list[tuple[Pair, int]], bool]:
+        """The field pairs as `a + k <= b` in whole units, each with its k, and whether all could be said so."""
         said = []
         for pair in self.guard.pairs():
             if len(pair.fields) != 2:
@@ -234,7 +234,7 @@ class _Gate:
             if unit is None or unit != self.encodings[second].unit:
                 return [], False
             shift = pair.earlier.shift_ns - pair.later.shift_ns
-            said.append((first, second, -(-shift // unit)))
+            said.append((pair, -(-shift // unit)))
         return said, True
 
     def build(self, faults: Judge, now: Callable[[], int]) -> tuple[Any, Any]:
@@ -242,19 +242,20 @@ class _Gate:
         orders, sayable = self.orders()
         code = _Code()
         faults_, now_ = code.constant(faults), code.constant(now)
-        bounds_ = code.constant(self.bounds)
-        limits = [f"{kind}{index}" for index in range(len(self.fields)) for kind in "lh"]
         gated = self.possible and sayable and bool(self.fields)
-        if gated:
-            code.line(f"{', '.join(limits)}, = {bounds_}({now_}())")
+        limits = self.limits() if gated else {}
+        moving = {limit: value for limit, value in limits.items() if "now" in value}
+        if limits:
+            code.line(f"now = {now_}()")
+        for limit, value in limits.items():
+            code.line(f"{limit} = {value}")
         code.line("def full(record):")
-        if gated:
-            code.line(f"    nonlocal {', '.join(limits)}")
+        if moving:
+            code.line(f"    nonlocal {', '.join(moving)}")
         code.line(f"    now = {now_}()")
-        code.line(f"    found = {faults_}(record, now, now)")
-        if gated:
-            code.line(f"    {', '.join(limits)}, = {bounds_}(now)")
-        code.line("    return found")
+        for limit, value in moving.items():
+            code.line(f"    {limit} = {value}")
+        code.line(f"    return {faults_}(record, now, now)")
         gate = self.gates(orders) if gated else []
         code.line("def holds(record):")
         for name, value in self.names.items() if gated else ():
@@ -268,70 +269,86 @@ class _Gate:
         code.line("    for record in records:")
         code.line("        index += 1")
         if gated:
-            code.line("        try:")
+            # Only of a plain dict: asking another mapping for a key that is not there may put it there.
+            code.line("        if type(record) is dict:")
+            code.line("            try:")
             for name, value in self.names.items():
-                code.line(f"            {value} = record[{code.constant(name)}]")
+                code.line(f"                {value} = record[{code.constant(name)}]")
             for test in gate:
-                code.line(f"            if {test}:")
-                code.line("                continue")
-            code.line("        except KeyError:")
-            code.line("            pass")
+                code.line(f"                if {test}:")
+                code.line("                    continue")
+            code.line("            except KeyError:")
+            code.line("                pass")
         code.line("        found = full(record)")
         code.line("        if found:")
         code.line("            yield index, tuple([fault[0] for fault in found])")
         code.line("both = holds, many")
         return cast("tuple[Any, Any]", code.build("both"))
 
-    def bounds(self, now: int) -> tuple[int, ...]:
-        """The lowest and highest whole number of each field that the gate lets through."""
-        limits: list[int] = []
-        for name in self.fields:
-            low, high = native_bounds(self.guard, name, self.encodings[name], Moment.at(now))
-            lowest = LOWEST_PLAIN if low is None else max(LOWEST_PLAIN, -(-low.numerator // low.denominator))
-            highest = EXACT_FLOAT if high is None else -(-high.numerator // high.denominator) - 1
-            limits += [lowest, highest]
-        return tuple(limits)
+    def limits(self) -> dict[str, str]:
+        """
+        The lowest and highest whole number of each field that the gate lets through, as expressions of `now`.
 
-    def gates(self, orders: list[tuple[str, str, int]]) -> list[str]:
+        They are those of :func:`native_bounds`, without a fraction being made each time that the clock is read.
+        """
+        said: dict[str, str] = {}
+        for index, (name, encoding) in enumerate((name, self.encodings[name]) for name in self.fields):
+            unit, step = encoding.unit or 1, encoding.resolution_ns
+            lowest, highest, moving = LOWEST_PLAIN, EXACT_FLOAT, list[str]()
+            if encoding.name == "epoch_ns":  # the present time is beyond 2**53 there
+                highest = 2**64
+            for pair in self.guard.pairs():
+                match pair:
+                    case Pair(At() as at, Field(_, shift)) if pair.fields == (name,):
+                        bound = _bound(at, 0)
+                        lowest = max(lowest, -(-(bound - bound % step - shift) // unit))
+                    case Pair(Field(_, shift), At() as at) if pair.fields == (name,):
+                        bound = _bound(at, 0)
+                        highest = min(highest, (bound - bound % step + step - 1 - shift) // unit)
+                    case Pair(Field(_, shift), Now(ahead)) if pair.fields == (name,):
+                        moving.append(f"((now + {ahead}) // {step} * {step} + {step - 1 - shift}) // {unit}")
+                    case _:
+                        pass
+            said[f"l{index}"] = str(lowest)
+            said[f"h{index}"] = f"min({', '.join([str(highest), *moving])})" if moving else str(highest)
+        return said
+
+    def gates(self, orders: list[tuple[Pair, int]]) -> list[str]:
         """Integers alone first: the usual case, and the cheapest to test. Then integers and floats."""
         values = list(self.names.values())
         ranges = self._ranges(orders)
         whole = " and ".join(f"type({value}) is int" for value in values)
         mixed = " and ".join(f"(type({value}) is float or type({value}) is int)" for value in values)
-        # Beyond 2**53 a float is imprecise, whatever its bounds allow.
+        # Beyond 2**53 a float is imprecise, whatever its bounds allow; all other encodings are limited to it.
         exact = [f"{v} <= {EXACT_FLOAT}" for n, v in self.names.items() if self.encodings[n].name == "epoch_ns"]
-        loose = [
-            self._floored(first, second) if shift == 0 else f"{self.names[first]} + {shift} <= {self.names[second]}"
-            for first, second, shift in orders
-        ]
-        float_orders_exact = all(shift == 0 for _, _, shift in orders)
         plain = [f"l{index} <= {value} <= h{index}" for index, value in enumerate(values)]
         tests = [f"{whole} and {ranges}"]
-        if float_orders_exact:  # adding to a float may round
+        if all(shift == 0 for _, shift in orders):  # adding to a float may round
+            loose = [self._floored(pair) for pair, _ in orders]
             tests.append(" and ".join([mixed, *plain, *exact, *loose]))
         return tests
 
-    def _floored(self, first: str, second: str) -> str:
-        """`first <= second` for floats; floored as well, where a unit is what is compared."""
+    def _floored(self, pair: Pair) -> str:
+        """`earlier <= later` for floats; floored as well, where whole units are compared and the later moves by such."""
+        first, second = pair.fields
         a, b = self.names[first], self.names[second]
         encoding, other = self.encodings[first], self.encodings[second]
-        if encoding.resolution_ns == other.resolution_ns == encoding.unit:
+        if encoding.resolution_ns == other.resolution_ns == encoding.unit and pair.later.shift_ns % encoding.unit == 0:
             return f"({a} <= {b} or {a} // 1 <= {b} // 1)"
         return f"{a} <= {b}"
 
-    def _ranges(self, orders: list[tuple[str, str, int]]) -> str:
+    def _ranges(self, orders: list[tuple[Pair, int]]) -> str:
         """The bounds and orders; `l <= a <= b <= h` in one chain where the bounds of both fields are the same."""
         values = list(self.names.values())
-        if len(orders) == 1 and orders[0][2] == 0 and len(values) == 2:
-            first, second, _ = orders[0]
+        if len(orders) == 1 and orders[0][1] == 0 and len(values) == 2:
+            first, second = orders[0][0].fields
             if self._bounds_of(first) == self._bounds_of(second):
                 a, b = self.names[first], self.names[second]
                 return f"l{a[1:]} <= {a} <= {b} <= h{b[1:]}"
         ranges = [f"l{index} <= {value} <= h{index}" for index, value in enumerate(values)]
-        ranges += [
-            f"{self.names[first]} + {shift} <= {self.names[second]}" if shift else f"{self.names[first]} <= {self.names[second]}"
-            for first, second, shift in orders
-        ]
+        for pair, shift in orders:
+            first, second = (self.names[name] for name in pair.fields)
+            ranges.append(f"{first} + {shift} <= {second}" if shift else f"{first} <= {second}")
         return " and ".join(ranges)
 
     def _bounds_of(self, name: str) -> set[tuple[Any, ...]]:

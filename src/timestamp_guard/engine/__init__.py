@@ -1,0 +1,10 @@
+"""What can be done with a store: check, plan, backfill, rollback, and what was done."""
+
+from .backfill import backfill
+from .check import check, violations
+from .pace import Pace
+from .plan import Plan, plan
+from .profile import Profile, profile
+from .rollback import rollback, runs
+
+__all__ = ["Pace", "Plan", "Profile", "backfill", "check", "plan", "profile", "rollback", "runs", "violations"]

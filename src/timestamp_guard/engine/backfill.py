@@ -1,0 +1,213 @@
+"""
+Fill what is missing: one loop over steps, for every kind of store.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Final, TypeAlias
+
+from attrs import evolve
+
+from .._faults import point, reach
+from ..errors import LeaseLost, StoreFull, TooManyFailures, UsageError, WriteFailed, WriteUndone
+from ..instants import brief
+from ..job import Job
+from ..ledger import Counts, Ledger, Run, Status, undone_by
+from ..repairs import Repair
+from ..rules import Guard
+from ..stores.base import BatchStore, Clock, Source, Step
+from .drive import clock_of, drive
+from .lease import LEASE, acquire, me, release, renewed
+from .pace import Pace
+from .plan import job_for
+
+__all__ = ["Progress", "backfill"]
+
+Progress: TypeAlias = Callable[[Step], None]
+"""Is told of every step."""
+
+SWEEPS: Final = 3
+"""How often a run goes through the store for what came or was refused meanwhile."""
+
+FAILURES: Final = 10
+FAILURE_SHARE: Final = 0.1
+"""The circuit breaker opens past so many failed writes that are more than this share of all."""
+
+BEGUN: Final = point("begun")
+SWEPT: Final = point("swept")
+SURVEYED: Final = point("surveyed")
+
+_log = logging.getLogger("timestamp_guard")
+
+
+def backfill(
+    store: Source,
+    guard: Guard,
+    repair: Repair,
+    *,
+    now: int | Callable[[], int] | None = None,
+    ledger: Ledger | None = None,
+    pace: Pace | None = None,
+    lease: timedelta = LEASE,
+    backup: Path | str | None = None,
+    progress: Progress | None = None,
+) -> Run:
+    """
+    Fill the field of *repair* where it is broken in one of its codes, and prove it.
+
+    Killed at any instant, call it again: it goes on where it stood. Every change is recorded with the old value, and
+    `rollback` takes it back. Other writers go on; what they write is never overwritten.
+    `run.ok` says whether a survey after the last sweep found nothing left; otherwise `run.counts` says what is left,
+    by reason. Where there is nothing to fill, nothing is recorded and `run.id` is None.
+
+    *now* pins the present time, in nanoseconds; *ledger* is for stores that keep none; *backup* is where a verified
+    copy is made first; *progress* is told of every step.
+
+    Raises:
+        UsageError: a field is not there or has no encoding; the plan of an unfinished run was another.
+        StoreError: the store could not be read or written, or another process works on it.
+        TooManyFailures: too large a share of the writes failed.
+    """
+    clock = clock_of(now)
+    driven = drive(store, ledger)
+    job = job_for(store, guard, repair, clock())
+    run = _unfinished(driven)
+    if run is None:
+        if not driven.prepare(job, clock):
+            return _nothing(driven, job, clock)
+        if backup is not None:
+            driven.backup(Path(backup))
+        run = driven.ledger.begin(
+            renewed(Run(None, "backfill", driven.name, job.plan(), job.pinned, started=clock(), owner=me()), lease)
+        )
+        reach(BEGUN)
+    else:
+        run.same_plan(job)
+        job = evolve(job, pinned=run.now)
+        run = acquire(driven.ledger, run, lease)
+        if not run.open:
+            return run
+        if backup is not None and not Path(backup).exists():
+            driven.backup(Path(backup))
+        run = driven.ledger.save(evolve(run, status="running", reason=None))
+        _log.info("%s: going on with run %s", run.table, run.id)
+    return _Worker(driven, job, clock, pace or Pace(), lease, progress).work(run)
+
+
+def _unfinished(driven: BatchStore) -> Run | None:
+    """
+    The backfill to go on with.
+
+    Raises:
+        UsageError: a rollback must be finished first.
+    """
+    runs = driven.ledger.runs(driven.name)
+    for run in reversed(runs):
+        if run.open and run.action == "rollback":
+            msg = f"run {run.id} on {run.table}, a rollback, is unfinished: finish it first, with rollback"
+            raise UsageError(msg)
+        if run.open and undone_by(runs, run) is None:
+            return run
+    return None
+
+
+def _nothing(driven: BatchStore, job: Job, clock: Clock) -> Run:
+    """A run that was none, because nothing could be filled."""
+    found = driven.assess(job, clock, 0)
+    counts = Counts(unrepairable=found.unrepairable, arriving=found.work)
+    status: Status = "incomplete" if counts.left else "complete"
+    return Run(
+        None, "backfill", driven.name, job.plan(), job.pinned, status, counts, started=job.pinned, finished=clock()
+    )
+
+
+class _Worker:
+    """One process at work on one run."""
+
+    def __init__(
+        self,
+        driven: BatchStore,
+        job: Job,
+        clock: Clock,
+        pace: Pace,
+        lease: timedelta,
+        progress: Progress | None,
+    ) -> None:
+        self.driven, self.job, self.clock = driven, job, clock
+        self.pace, self.lease, self.progress = pace, lease, progress
+
+    def work(self, run: Run) -> Run:
+        """Sweep until a survey finds nothing, or no fewer."""
+        began = run.counts
+        try:
+            while True:
+                run = self._sweep(run, began)
+                reach(SWEPT)
+                following = self._judge(run)
+                reach(SURVEYED)
+                run = self.driven.ledger.save(following)
+                if not run.open:
+                    _log.info("%s", run)
+                    return run
+        except LeaseLost:
+            raise
+        except (TooManyFailures, WriteUndone, StoreFull) as problem:
+            release(self.driven.ledger, run, "stopped", str(problem))
+            raise
+        except BaseException:
+            release(self.driven.ledger, run)
+            raise
+
+    def _sweep(self, run: Run, began: Counts) -> Run:
+        """Go through the store once, from where the run stands."""
+        while True:
+            try:
+                step = self.driven.step(self.job, renewed(run, self.lease), self.clock, self.pace.size)
+            except WriteFailed:
+                self.pace.failed()
+                continue
+            run = step.run
+            if step.held_ns:
+                self.pace.held(step.held_ns, self.driven.target)
+            if self.progress is not None:
+                self.progress(step)
+            self._breaker(run, began)
+            if step.done:
+                return run
+            self.pace.pause(self.driven.throttle)
+
+    def _breaker(self, run: Run, began: Counts) -> None:
+        failed = run.counts.quarantined - began.quarantined
+        tried = failed + run.counts.changed - began.changed
+        if failed > FAILURES and failed > FAILURE_SHARE * tried:
+            last = self.driven.ledger.quarantined(run)[-1]
+            msg = (
+                f"run {run.id} on {run.table} stopped: {failed} of {tried} writes failed, the last of them "
+                f"{brief(last.key)}: {last.reason}; mend the cause and call backfill again, or roll the run back"
+            )
+            raise TooManyFailures(msg)
+
+    def _judge(self, run: Run) -> Run:
+        """What the survey after a sweep makes of the run: the next sweep, or its end."""
+        found = self.driven.assess(self.job, self.clock, 0, run)
+        fewer = run.sweep == 1 or found.work < run.found  # what was refused is tried again at least once
+        if found.work and run.sweep < SWEEPS and fewer:
+            counts = evolve(run.counts, refused=0)
+            return renewed(evolve(run, sweep=run.sweep + 1, found=0, cursor=None, counts=counts), self.lease)
+        refused = min(run.counts.refused, found.work)
+        counts = evolve(
+            run.counts, refused=refused, arriving=found.work - refused, unrepairable=found.unrepairable
+        )
+        return evolve(
+            run,
+            status="incomplete" if counts.left else "complete",
+            counts=counts,
+            cursor=None,
+            finished=self.clock(),
+            owner=None,
+            lease_until=0,
+        )

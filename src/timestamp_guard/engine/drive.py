@@ -1,0 +1,61 @@
+"""
+What every verb of the engine begins with: a clock, a store that can be driven, and names that are there.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+
+from ..errors import UnknownName, UsageError
+from ..ledger import Ledger
+from ..stores.base import BatchStore, Clock, Source, Store
+from .stepwise import Stepwise
+
+__all__ = ["clock_of", "drive", "known"]
+
+
+def clock_of(now: int | Callable[[], int] | None) -> Clock:
+    """The clock that *now* stands for: that of this machine, a caller's own, or one that stands still."""
+    if now is None:
+        return time.time_ns
+    if isinstance(now, int):
+        return lambda: now
+    return now
+
+
+def drive(store: Source, ledger: Ledger | None = None) -> BatchStore:
+    """
+    *store* as one that does whole batches.
+
+    Raises:
+        UsageError: it can only be read, it needs a ledger, or it is given one and has its own.
+    """
+    if isinstance(store, BatchStore):
+        if ledger is not None:
+            msg = f"{store.name} keeps its ledger beside its records: leave ledger= out"
+            raise UsageError(msg)
+        return store
+    if not isinstance(store, Store):
+        msg = f"{store.name} can only be read: a store that is to be repaired has a method write()"
+        raise UsageError(msg)
+    if ledger is None:
+        ledger = getattr(store, "ledger", None)
+    if ledger is None:
+        msg = f"{store.name} keeps no ledger of its own: pass ledger=open_ledger(PATH)"
+        raise UsageError(msg)
+    return Stepwise(store, ledger)
+
+
+def known(store: Source, names: Iterable[str]) -> None:
+    """
+    Make sure that a store which knows its fields has all of *names*.
+
+    Raises:
+        UnknownName: it lacks one.
+    """
+    if isinstance(store, BatchStore):
+        fields = store.fields()
+        for name in names:
+            if name not in fields:
+                raise UnknownName("field", name, store.name, fields)

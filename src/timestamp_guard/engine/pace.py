@@ -1,0 +1,84 @@
+"""
+How fast a run goes: how much a step does, and how long the store is left alone between two.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final, TypeAlias
+
+from attrs import Factory, define, field
+
+__all__ = ["PAUSE", "Pace", "Throttle"]
+
+Throttle: TypeAlias = Callable[[], float]
+"""Says for how many seconds the store is to be left alone now; one that raises is taken for :data:`PAUSE`."""
+
+PAUSE: Final = 1.0
+"""How many seconds to wait for a throttle that cannot be read."""
+
+LARGEST: Final = 100_000
+
+
+@define
+class Pace:
+    """
+    Aim at a median hold: the time for which a step keeps others from writing.
+
+    `target` is that time in seconds, None for what the store prefers; `start` the records of the first step;
+    `throttles` are asked between any two steps, and the slowest wins.
+    The size is never more than twice the one that last met the target.
+    """
+
+    target: float | None = None
+    start: int = 500
+    throttles: Sequence[Throttle] = ()
+    _size: int = field(init=False, default=Factory(lambda self: self.start, takes_self=True))
+    _met: int = field(init=False, default=Factory(lambda self: self.start, takes_self=True))
+    _holds: deque[float] = field(init=False, factory=lambda: deque(maxlen=7))
+
+    @property
+    def size(self) -> int:
+        """How many records the next step may take."""
+        return self._size
+
+    def failed(self) -> None:
+        """A step failed: look for the record that made it fail in half as many."""
+        self._size = max(1, self._size // 2)
+        self._holds.clear()
+
+    def held(self, held_ns: int, target: float) -> None:
+        """A step held the store for so long."""
+        wanted = self.target if self.target is not None else target
+        self._holds.append(held_ns / 1e9)
+        median = statistics.median(self._holds)
+        if median <= wanted:
+            self._met = self._size
+        if len(self._holds) < 3 and median <= wanted and self._size >= self.start:
+            return
+        # The hold grows with the size, so the ratio leads there; half way, for holds are noisy.
+        ratio = wanted / max(median, 1e-6)
+        aimed = self._size * min(2.0, max(0.5, 1 + (ratio - 1) / 2 if ratio > 1 else ratio))
+        size = max(1, min(int(aimed) or 1, 2 * self._met, LARGEST))
+        if abs(size - self._size) > self._size // 10:
+            self._size = size
+            self._holds.clear()
+
+    def pause(self, own: Throttle, sleep: Callable[[float], None] = time.sleep) -> None:
+        """Leave the store alone for as long as the slowest throttle says, and ask again until none does."""
+        while (wanted := max(_read(each) for each in (own, *self.throttles))) > 0:
+            sleep(min(wanted, PAUSE))
+            if wanted < PAUSE:
+                return
+
+
+def _read(throttle: Throttle) -> float:
+    try:
+        wanted = float(throttle())
+    except Exception:  # noqa: BLE001 - whatever it raises, it could not be read
+        return PAUSE
+    return PAUSE if math.isnan(wanted) else wanted

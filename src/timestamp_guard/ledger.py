@@ -1,0 +1,467 @@
+"""
+What the runs did: old value, new value, which candidate it came from; kept beside the data.
+"""
+
+from __future__ import annotations
+
+import base64
+import bisect
+import hashlib
+import itertools
+import json
+import operator
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timezone
+from decimal import Decimal
+from typing import Any, Final, Literal, Protocol, TypeAlias
+from zoneinfo import ZoneInfo
+
+from attrs import asdict, evolve, frozen
+
+from .errors import LeaseLost, PlanChanged, RunBusy, UnknownName
+from .instants import ABSENT, Raw, brief, show
+from .job import Job
+
+__all__ = [
+    "Action",
+    "Change",
+    "Counts",
+    "Cursor",
+    "Key",
+    "Ledger",
+    "MemoryLedger",
+    "Quarantined",
+    "Run",
+    "Status",
+    "freeze",
+    "thaw",
+]
+
+Key: TypeAlias = Any
+"""What identifies a record in its store: one raw value, or a tuple of them."""
+
+Cursor: TypeAlias = Any
+"""Where a scan stands: JSON, of the store's own making; None before the first record."""
+
+Action: TypeAlias = Literal["backfill", "rollback"]
+Status: TypeAlias = Literal["running", "complete", "incomplete", "stopped"]
+
+VERSION: Final = 1
+"""The version of the ledger's form."""
+
+
+@frozen
+class Change:
+    """
+    One field of one record, from `before` to `after`: raw values, `ABSENT` where there is no key.
+
+    `candidate` says where the new value came from; `row` is a place where the store found the record, if it wants to
+    remember one.
+    """
+
+    key: Key
+    field: str
+    before: Raw
+    after: Raw
+    candidate: str | None = None
+    row: Any = None
+
+    def reverse(self) -> Change:
+        """The change that takes this one back."""
+        return evolve(self, before=self.after, after=self.before)
+
+
+@frozen
+class Quarantined:
+    """A record whose write failed, and why."""
+
+    key: Key
+    reason: str
+
+
+@frozen
+class Counts:
+    """
+    What a run did and left, in records.
+
+    `changed` were written; `refused` held something else when they were to be written; `quarantined` could not be
+    written. What a backfill leaves: `unrepairable`, where no candidate satisfies the guard, and `arriving`, which came
+    or came back while it ran.
+    """
+
+    changed: int = 0
+    refused: int = 0
+    quarantined: int = 0
+    unrepairable: int = 0
+    arriving: int = 0
+
+    @property
+    def left(self) -> int:
+        """All that a backfill did not mend."""
+        return self.refused + self.quarantined + self.unrepairable + self.arriving
+
+
+@frozen
+class Run:
+    """
+    One backfill or rollback.
+
+    `id` is None where there was nothing to do and nothing was recorded; `now` is the NOW that it pinned;
+    `undoes` is the run that a rollback takes back. Times are instants in nanoseconds.
+    """
+
+    id: int | None
+    action: Action
+    table: str
+    plan: str
+    now: int
+    status: Status = "running"
+    counts: Counts = Counts()
+    undoes: int | None = None
+    reason: str | None = None
+    started: int = 0
+    finished: int | None = None
+    # What follows is the engine's: where the run stands, and who works on it.
+    cursor: Cursor = None
+    sweep: int = 1
+    found: int = 0
+    first_change: int | None = None
+    last_change: int | None = None
+    owner: str | None = None
+    generation: int = 0
+    lease_until: int = 0
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.status == "complete"
+
+    @property
+    def open(self) -> bool:
+        """Whether it can be continued."""
+        return self.status in {"running", "stopped"}
+
+    @property
+    def field(self) -> str:
+        """The field that it changes."""
+        return str(json.loads(self.plan)["field"])
+
+    @property
+    def candidates(self) -> list[str]:
+        """Where values came from, as the plan numbers them."""
+        return list(json.loads(self.plan)["candidates"])
+
+    def same_plan(self, job: Job) -> None:
+        """
+        Make sure that *job* is what this run began.
+
+        Raises:
+            PlanChanged: it is not.
+        """
+        if digest(self.plan) != digest(job.plan()):
+            was, is_ = json.loads(self.plan), json.loads(job.plan())
+            differs = [f"{key} was {was[key]}, is {is_[key]}" for key in was if was[key] != is_.get(key)]
+            msg = (
+                f"run {self.id} on {self.table} is unfinished and was planned differently ({'; '.join(differs)}): "
+                f"continue it with the plan it began with, or roll it back first"
+            )
+            raise PlanChanged(msg)
+
+    def __str__(self) -> str:
+        name = "nothing to do" if self.id is None else f"{self.action} {self.id}"
+        of = f" of run {self.undoes}" if self.undoes is not None else ""
+        word = "restored" if self.action == "rollback" else "filled"
+        parts = [f"{self.counts.changed:,} {word}"] if self.id is not None else []
+        parts += [
+            f"{count:,} {reason}"
+            for reason, count in (
+                ("unrepairable", self.counts.unrepairable),
+                ("changed since" if self.action == "rollback" else "refused", self.counts.refused),
+                ("quarantined", self.counts.quarantined),
+                ("still arriving", self.counts.arriving),
+            )
+            if count
+        ]
+        said = f"{self.table}: {name}{of}, {self.status}"
+        said += f": {', '.join(parts)}" if parts else ""
+        return f"{said} ({self.reason})" if self.reason else said
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON: what people and programs ask of a run; times in RFC 3339."""
+        return {
+            "id": self.id,
+            "action": self.action,
+            "table": self.table,
+            "status": self.status,
+            "ok": self.ok,
+            "counts": asdict(self.counts),
+            "undoes": self.undoes,
+            "reason": self.reason,
+            "now": show(self.now),
+            "started": show(self.started),
+            "finished": None if self.finished is None else show(self.finished),
+            "plan": json.loads(self.plan),
+        }
+
+
+def digest(plan: str) -> str:
+    """A plan's fingerprint."""
+    return hashlib.sha256(plan.encode()).hexdigest()
+
+
+class Ledger(Protocol):
+    """
+    Where runs are recorded. Every method is durable when it returns, and all or nothing.
+
+    Methods that are given a run with a generation write only while the ledger holds that generation, and raise
+    :class:`~timestamp_guard.errors.LeaseLost` otherwise: so a worker that was frozen while another took over cannot
+    write.
+    """
+
+    def runs(self, table: str | None = None) -> list[Run]:
+        """All runs, or those of one table, the oldest first; an empty list where nothing was ever recorded."""
+        ...
+
+    def begin(self, run: Run) -> Run:
+        """
+        Record a new run and give it its id.
+
+        Raises:
+            RunBusy: a run of this table is unfinished.
+        """
+        ...
+
+    def claim(self, run: Run, owner: str, until: int) -> Run:
+        """
+        Take a run over if it still has the generation that was seen: its next generation belongs to *owner*.
+
+        Raises:
+            LeaseLost: somebody else was faster.
+        """
+        ...
+
+    def save(self, run: Run) -> Run:
+        """Record where the run stands."""
+        ...
+
+    def intend(self, run: Run, changes: Sequence[Change]) -> None:
+        """Record what is about to be written."""
+        ...
+
+    def intents(self, run: Run) -> list[Change]:
+        """What was to be written and of which the outcome is not recorded."""
+        ...
+
+    def settle(self, run: Run, refused: Sequence[Change], failed: Sequence[Quarantined]) -> Run:
+        """Record that all intents were made but *refused* and *failed*, and where the run now stands: one step."""
+        ...
+
+    def changes(self, run: Run, after: int = 0, limit: int | None = None) -> list[tuple[int, Change]]:
+        """What the run changed, numbered, from the newest back; *after* is the last number that was seen."""
+        ...
+
+    def quarantined(self, run: Run) -> list[Quarantined]:
+        """The records that could not be written."""
+        ...
+
+
+def find(ledger: Ledger, number: int, table: str | None = None) -> Run:
+    """
+    The run of that number.
+
+    Raises:
+        UnknownName: there is none.
+    """
+    runs = ledger.runs(table)
+    for run in runs:
+        if run.id == number:
+            return run
+    where = f"the ledger of {table}" if table else "the ledger"
+    raise UnknownName("run", str(number), where, [str(run.id) for run in runs])
+
+
+def undone_by(runs: Sequence[Run], run: Run) -> Run | None:
+    """The rollback of *run*, if there was one."""
+    return next((r for r in reversed(runs) if r.action == "rollback" and r.undoes == run.id), None)
+
+
+# -- in memory --------------------------------------------------------------------------------------------------
+
+
+class MemoryLedger:
+    """A ledger in lists: for tests, and for records that live no longer than the process."""
+
+    def __init__(self) -> None:
+        self._runs: dict[int, Run] = {}
+        self._intended: dict[int, list[Change]] = {}
+        self._made: dict[int, list[tuple[int, Change]]] = {}
+        self._quarantined: dict[int, list[Quarantined]] = {}
+        self._numbers = itertools.count(1)
+
+    def runs(self, table: str | None = None) -> list[Run]:
+        """See :class:`Ledger`."""
+        return [run for run in self._runs.values() if table is None or run.table == table]
+
+    def begin(self, run: Run) -> Run:
+        """See :class:`Ledger`."""
+        for other in self.runs(run.table):
+            if other.open:
+                raise busy(other)
+        run = evolve(run, id=len(self._runs) + 1, generation=1)
+        self._runs[self._id(run)] = run
+        return run
+
+    def claim(self, run: Run, owner: str, until: int) -> Run:
+        """See :class:`Ledger`."""
+        self._fence(run)
+        run = evolve(run, owner=owner, lease_until=until, generation=run.generation + 1)
+        self._runs[self._id(run)] = run
+        return run
+
+    def save(self, run: Run) -> Run:
+        """See :class:`Ledger`."""
+        self._fence(run)
+        self._runs[self._id(run)] = run
+        return run
+
+    def intend(self, run: Run, changes: Sequence[Change]) -> None:
+        """See :class:`Ledger`."""
+        self._fence(run)
+        self._intended.setdefault(self._id(run), []).extend(changes)
+
+    def intents(self, run: Run) -> list[Change]:
+        """See :class:`Ledger`."""
+        return list(self._intended.get(self._id(run), ()))
+
+    def settle(self, run: Run, refused: Sequence[Change], failed: Sequence[Quarantined]) -> Run:
+        """See :class:`Ledger`."""
+        self._fence(run)
+        lost = {freeze(each.key) for each in refused} | {freeze(each.key) for each in failed}
+        made = [change for change in self._intended.pop(self._id(run), ()) if freeze(change.key) not in lost]
+        self._made.setdefault(self._id(run), []).extend((next(self._numbers), change) for change in made)
+        self._quarantined.setdefault(self._id(run), []).extend(failed)
+        return self.save(run)
+
+    def changes(self, run: Run, after: int = 0, limit: int | None = None) -> list[tuple[int, Change]]:
+        """See :class:`Ledger`."""
+        made = self._made.get(self._id(run), [])
+        end = bisect.bisect_left(made, after, key=operator.itemgetter(0)) if after else len(made)
+        return made[0 if limit is None else max(0, end - limit) : end][::-1]
+
+    def quarantined(self, run: Run) -> list[Quarantined]:
+        """See :class:`Ledger`."""
+        return list(self._quarantined.get(self._id(run), ()))
+
+    def _fence(self, run: Run) -> None:
+        if self._runs[self._id(run)].generation != run.generation:
+            raise lost(run)
+
+    @staticmethod
+    def _id(run: Run) -> int:
+        if run.id is None:
+            raise UnknownName("run", "None", "the ledger")
+        return run.id
+
+
+def busy(run: Run) -> RunBusy:
+    """The error of a worker that would begin beside another one."""
+    return RunBusy(f"run {run.id} on {run.table}, a {run.action}, is unfinished; another process may have begun it now")
+
+
+def lost(run: Run) -> LeaseLost:
+    """The error of a worker that was taken over."""
+    return LeaseLost(f"run {run.id} on {run.table} was taken over by another process; this one wrote nothing since")
+
+
+# -- raw values as text -----------------------------------------------------------------------------------------
+
+
+def freeze(raw: Raw) -> str:
+    """
+    A raw value as text from which :func:`thaw` makes the same value of the same type.
+
+    Raises:
+        TypeError: it is of a type that cannot be given back exactly.
+    """
+    return json.dumps(_frozen(raw), ensure_ascii=True)
+
+
+def thaw(text: str) -> Raw:
+    """The inverse of :func:`freeze`."""
+    return _thawed(json.loads(text))
+
+
+def _frozen(raw: Raw) -> Any:
+    """JSON in which every object is a tag: `{tag: what it holds}`."""
+    kind = type(raw)
+    if raw is None or kind in {bool, float, str}:
+        return raw
+    if raw is ABSENT:
+        return {"absent": None}
+    if kind is int:
+        # Python refuses to read decimal integers of more than 4,300 digits back; hexadecimal has no limit.
+        return raw if -(2**63) <= raw < 2**63 else {"int": hex(raw)}
+    if kind is list:
+        return [_frozen(each) for each in raw]
+    if kind is tuple:
+        return {"tuple": [_frozen(each) for each in raw]}
+    if kind is dict:
+        return {"dict": [[_frozen(name), _frozen(each)] for name, each in raw.items()]}
+    if kind is bytes:
+        return {"bytes": base64.b64encode(raw).decode()}
+    if kind is Decimal:
+        return {"decimal": str(raw)}
+    if kind is datetime and isinstance(raw.tzinfo, ZoneInfo) and raw.tzinfo.key:
+        return {"datetime": [raw.replace(tzinfo=None).isoformat(), raw.fold, raw.tzinfo.key]}
+    if kind is datetime and (raw.tzinfo is None or type(raw.tzinfo) is timezone):
+        return {"datetime": [raw.isoformat(), raw.fold]}
+    msg = f"{brief(raw)} of type {kind.__name__} could not be given back exactly"
+    raise TypeError(msg)
+
+
+def _thawed(data: Any) -> Raw:
+    if isinstance(data, list):
+        return [_thawed(each) for each in data]
+    if not isinstance(data, dict):
+        return data
+    ((tag, held),) = data.items()
+    match tag:
+        case "absent":
+            return ABSENT
+        case "int":
+            return int(held, 16)
+        case "tuple":
+            return tuple(_thawed(each) for each in held)
+        case "dict":
+            return {_thawed(name): _thawed(each) for name, each in held}
+        case "bytes":
+            return base64.b64decode(held)
+        case "decimal":
+            return Decimal(held)
+        case "datetime":
+            there = datetime.fromisoformat(held[0]).replace(fold=held[1])
+            return there.replace(tzinfo=ZoneInfo(held[2])) if len(held) > 2 else there
+        case _:
+            msg = f"unknown tag {tag!r}"
+            raise ValueError(msg)
+
+
+def export(ledger: Ledger, run: Run) -> Iterator[str]:
+    """The run and all that it changed, from the newest back, as JSON Lines; raw values as :func:`freeze` writes them."""
+    yield json.dumps({"run": run.to_dict()})
+    after = 0
+    while page := ledger.changes(run, after, 10_000):
+        for number, change in page:
+            yield json.dumps(
+                {
+                    "change": number,
+                    "key": _frozen(change.key),
+                    "field": change.field,
+                    "before": _frozen(change.before),
+                    "after": _frozen(change.after),
+                    "candidate": change.candidate,
+                }
+            )
+        after = page[-1][0]
+    for each in ledger.quarantined(run):
+        yield json.dumps({"quarantined": _frozen(each.key), "reason": each.reason})

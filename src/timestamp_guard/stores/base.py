@@ -1,0 +1,254 @@
+"""
+What a store must do: all that the author of an adapter reads.
+
+Implement :class:`Source` to have records checked, and :class:`Store`, with its one more method, to have them repaired
+and undone. The engine keeps the ledger: pass `ledger=open_ledger(PATH)` to `backfill` and `rollback`.
+Prove an adapter with `timestamp_guard.testing.StoreContract`.
+
+A store that can do a whole batch in one transaction of its own, with its ledger inside, implements
+:class:`BatchStore`; the engine drives both kinds in the same way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol, TypeAlias, runtime_checkable
+
+from attrs import frozen
+
+from ..instants import Cause, Encodings, Raw
+from ..job import Job
+from ..ledger import Change, Cursor, Key, Ledger, Run, freeze
+from ..predicate import Fault, Violation
+from ..rules import Guard, Pair
+
+__all__ = [
+    "Assessment",
+    "BatchStore",
+    "Change",
+    "Clock",
+    "Cursor",
+    "Key",
+    "Page",
+    "Record",
+    "Sample",
+    "Source",
+    "Step",
+    "Store",
+    "Survey",
+    "same",
+]
+
+Record: TypeAlias = Mapping[str, Raw]
+"""A record as its store holds it; a key that is not there is a field that is missing."""
+
+Clock: TypeAlias = Callable[[], int]
+"""Gives the present time, in nanoseconds since 1970."""
+
+
+@frozen
+class Page:
+    """
+    Some records, each with its key, and the cursor that the next page comes after; None where there is none.
+
+    A key is one value or a tuple of values, unique and unchanging. A cursor is JSON of the store's own making: the
+    engine stores it and gives it back, and never looks inside.
+    """
+
+    records: Sequence[tuple[Key, Record]]
+    next: Cursor = None
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Records that can be read."""
+
+    @property
+    def name(self) -> str:
+        """What reports and the ledger call it: the same whenever it is the same store."""
+        ...
+
+    @property
+    def encodings(self) -> Encodings:
+        """How instants are written in its fields: one encoding for all, or one for each."""
+        ...
+
+    def scan(self, after: Cursor, limit: int) -> Page:
+        """
+        At most *limit* records in an order of the store's own, beginning after the cursor *after* (None: at the start).
+
+        Every record that is there from the first page to the last is on exactly one page, whatever is written
+        meanwhile; a page may be empty and still have a next one.
+        """
+        ...
+
+
+@runtime_checkable
+class Store(Source, Protocol):
+    """Records that can also be repaired, and undone."""
+
+    def write(self, changes: Sequence[Change]) -> Sequence[Change]:
+        """
+        Make *changes* in their order, each by compare-and-set, and return those that were refused.
+
+        Where the field of the record with this key holds `before`, exactly and in its type, put `after`; where it
+        holds `after` already, it is made; else, or where the record is gone, refuse it and go on with the next.
+        `ABSENT` stands for a key that is not there: compared as such, and put by removing the key.
+        When this returns, all that was not refused is durable; when it raises, nothing was made.
+        """
+        ...
+
+
+@frozen
+class Sample:
+    """A broken record: its key, and one thing that is wrong with it."""
+
+    key: Key
+    violation: Violation
+
+
+@frozen
+class Survey:
+    """What a look at every record found; counts of records, and of violations by fault."""
+
+    records: int
+    broken: int
+    faults: Mapping[Fault, int]
+    undecided: Mapping[tuple[Pair, Cause], int]
+    causes: Mapping[tuple[str, Cause], int]
+    samples: Sequence[Sample] = ()
+
+
+@frozen
+class Assessment:
+    """
+    What a repair would find to do: records by the index of the candidate that they would be filled from, those that
+    no candidate can mend, and some changes as samples.
+    """
+
+    mendable: Mapping[int, int]
+    unrepairable: int
+    samples: Sequence[Change] = ()
+    unrepairable_samples: Sequence[Key] = ()
+
+    @property
+    def work(self) -> int:
+        """How many records can be mended."""
+        return sum(self.mendable.values())
+
+
+@frozen
+class Step:
+    """
+    What a step did: the run as it now stands in the ledger, whether the sweep is over, how many records the step
+    changed or was refused, for how long it held and waited for a lock, and how far through the store it came.
+    """
+
+    run: Run
+    done: bool
+    touched: int = 0
+    held_ns: int = 0
+    waited_ns: int = 0
+    fraction: float | None = None
+
+
+@runtime_checkable
+class BatchStore(Source, Protocol):
+    """
+    A store that judges and mends a whole batch itself, and keeps its ledger where its records are.
+
+    Each `step` and `undo` is one transaction: the lease is checked by a write inside it, old and new values are
+    recorded, every record is proved to hold what was written, and the run's new standing is saved. It raises
+    :class:`~timestamp_guard.errors.LeaseLost` where another took the run over.
+    """
+
+    @property
+    def ledger(self) -> Ledger:
+        """Its ledger; reading it never creates it."""
+        ...
+
+    @property
+    def target(self) -> float:
+        """For how many seconds, in the median, a step may hold what others wait for."""
+        ...
+
+    def fields(self) -> Sequence[str]:
+        """The fields that its records can have."""
+        ...
+
+    def survey(self, guard: Guard, clock: Clock, samples: int) -> Survey:
+        """Look at every record once; the clock is read after the view of the data is fixed."""
+        ...
+
+    def assess(self, job: Job, clock: Clock, samples: int, run: Run | None = None) -> Assessment:
+        """Count what *job* would find to do; of *run*, what is quarantined is not counted."""
+        ...
+
+    def statements(self, job: Job) -> Sequence[str]:
+        """What a step runs, for people to read, and what it locks."""
+        ...
+
+    def prepare(self, job: Job, clock: Clock) -> bool:
+        """
+        Whether there is anything to mend; if so, try it on one record and take that back. Records nothing.
+
+        Raises:
+            NoIdentity: no record could be found again.
+            WriteUndone: the store would not keep what is written.
+        """
+        ...
+
+    def step(self, job: Job, run: Run, clock: Clock, limit: int) -> Step:
+        """
+        Mend at most *limit* records after the run's cursor; sound ones are passed over by a read.
+
+        Where the write fails, a step of one record quarantines it.
+
+        Raises:
+            WriteFailed: the write of several records failed, and nothing was made.
+        """
+        ...
+
+    def undo(self, run: Run, undone: Run, clock: Clock, limit: int) -> Step:
+        """Take back at most *limit* changes of the run *undone*, from the newest, for the rollback *run*."""
+        ...
+
+    def overlap(self, run: Run, newer: Sequence[Run]) -> Run | None:
+        """The first of *newer* runs that changed a record that *run* changed."""
+        ...
+
+    def backup(self, path: Path) -> None:
+        """Make a verified copy at *path*, which must not be there."""
+        ...
+
+    def throttle(self) -> float:
+        """How many seconds the store wants to be left alone for."""
+        ...
+
+
+def same(held: Raw, other: Raw) -> bool:
+    """
+    Whether two raw values are the same, as `write` compares them: in type and spelling too.
+
+    1 is not 1.0 and not True, 12:00+00:00 is not 13:00+01:00, and NaN is NaN.
+    """
+    if type(held) is not type(other):
+        return False
+    if held is other or isinstance(held, int | str):
+        return bool(held == other)
+    try:
+        return freeze(held) == freeze(other)
+    except (TypeError, ValueError):
+        return bool(held == other)
+
+
+def pages(source: Source, limit: int = 1000) -> Iterator[Page]:
+    """All pages of a source."""
+    after: Cursor = None
+    while True:
+        page = source.scan(after, limit)
+        yield page
+        if page.next is None:
+            return
+        after = page.next

@@ -1,0 +1,1 @@
+"""Tables of databases: one store, one ledger, a file for each dialect."""

@@ -1,0 +1,352 @@
+"""
+The ledger in tables: beside the records in their own database, or in a file of its own for simple adapters.
+
+`timestamp_guard_runs`, `timestamp_guard_changes` and `timestamp_guard_quarantine` are made by the first run, never by
+a look. Columns of values have no declared type, so that SQLite stores what it is given, as it is given.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final
+
+from attrs import evolve, fields
+
+from ..._faults import point, reach
+from ...errors import LedgerError, RunBusy, StoreMissing
+from ...instants import Raw
+from ...ledger import VERSION, Change, Counts, Quarantined, Run, freeze, lost, thaw
+from .database import Database
+
+__all__ = ["CHANGES", "QUARANTINE", "RUNS", "FileLedger", "SqlLedger", "open_ledger"]
+
+RUNS: Final = "timestamp_guard_runs"
+CHANGES: Final = "timestamp_guard_changes"
+QUARANTINE: Final = "timestamp_guard_quarantine"
+
+INTENT: Final = 0
+MADE: Final = 1
+REFUSED: Final = 2
+
+_COUNTS: Final = tuple(each.name for each in fields(Counts))
+_STATED: Final = (
+    "action", "table", "plan", "now", "status", "undoes", "reason", "started", "finished", "cursor", "sweep", "found",
+    "first_change", "last_change", "owner", "generation", "lease_until",
+)  # fmt: skip
+_COLUMNS: Final = ("id", *_STATED, *_COUNTS)
+_TYPES: Final = {"action": "TEXT", "table": "TEXT", "plan": "TEXT", "status": "TEXT", "reason": "TEXT",
+                 "cursor": "TEXT", "owner": "TEXT"}  # fmt: skip
+
+SAVED: Final = point("ledger saved")
+
+
+class SqlLedger:
+    """
+    A ledger in the tables of *database*.
+
+    *thawed* says how a value of the ledger becomes a raw value: in a store's own database they are what they are.
+    """
+
+    def __init__(
+        self, database: Database, thawed: Callable[[Any], Raw] = lambda value: value, keys: int = 1
+    ) -> None:
+        self.database = database
+        self.keys = keys
+        self._thawed = thawed
+        self._tables: bool | None = None
+
+    # -- tables
+
+    def exists(self) -> bool:
+        """
+        Whether there is a ledger.
+
+        Raises:
+            LedgerError: there is one that this release cannot use.
+        """
+        if not self._tables:
+            found = self.database.rows("SELECT name FROM sqlite_master WHERE name = ?", (RUNS,))
+            if found:
+                self._verify()
+            self._tables = bool(found)
+        return self._tables
+
+    def _verify(self) -> None:
+        where = self.database.path
+        columns = {row[1] for row in self.database.rows(f"PRAGMA table_info({RUNS})")}
+        if "version" not in columns:
+            msg = f"the table {RUNS} of {where} is no ledger of timestamp_guard: rename or drop it"
+            raise LedgerError(msg)
+        versions = {row[0] for row in self.database.rows(f"SELECT DISTINCT version FROM {RUNS}")}  # noqa: S608 - ours
+        if versions - {VERSION}:
+            newest = max(versions, key=str)
+            msg = f"the ledger in {where} is of version {newest}, and this release knows {VERSION}: upgrade timestamp_guard"
+            raise LedgerError(msg)
+        tables = {row[0] for row in self.database.rows("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        missing = ({*_COLUMNS} - columns) | ({CHANGES, QUARANTINE} - tables)
+        if missing:
+            msg = (
+                f"the ledger in {where} is damaged: {', '.join(sorted(missing))} missing; restore it from a backup, "
+                f"or rename its tables to begin a new one, without a way back for its runs"
+            )
+            raise LedgerError(msg)
+
+    def create(self) -> None:
+        """Make the tables, inside a transaction, with room for the columns of a key."""
+        if not self.exists():
+            columns = ", ".join(f'"{name}" {_TYPES.get(name, "INTEGER")}' for name in _COLUMNS if name != "id")
+            self.database.run(f"CREATE TABLE {RUNS} (id INTEGER PRIMARY KEY, version INTEGER NOT NULL, {columns})")
+            self.database.run(
+                f"CREATE TABLE {CHANGES} (id INTEGER PRIMARY KEY, run INTEGER NOT NULL, field TEXT, "
+                f"before, after, candidate, state INTEGER NOT NULL DEFAULT {MADE}, row, key_1)"
+            )
+            self.database.run(f"CREATE INDEX timestamp_guard_intents ON {CHANGES} (run) WHERE state = {INTENT}")
+            self.database.run(f"CREATE TABLE {QUARANTINE} (id INTEGER PRIMARY KEY, run INTEGER NOT NULL, reason TEXT, key_1)")
+        for table in (CHANGES, QUARANTINE):
+            have = {row[1] for row in self.database.rows(f"PRAGMA table_info({table})")}
+            for index in range(1, self.keys + 1):
+                if f"key_{index}" not in have:
+                    self.database.run(f"ALTER TABLE {table} ADD COLUMN key_{index}")
+
+    def forget(self) -> None:
+        """Look again whether there is a ledger: a transaction that made one was taken back."""
+        self._tables = None
+
+    # -- runs
+
+    def runs(self, table: str | None = None) -> list[Run]:
+        """See :class:`~timestamp_guard.ledger.Ledger`."""
+        if not self.exists():
+            return []
+        names = ", ".join(f'"{name}"' for name in _COLUMNS)
+        rows = self.database.rows(f"SELECT {names} FROM {RUNS} ORDER BY id")  # noqa: S608 - our own names
+        found = [self._run(dict(zip(_COLUMNS, row, strict=True))) for row in rows]
+        return [run for run in found if table is None or run.table == table]
+
+    def _run(self, row: dict[str, Any]) -> Run:
+        try:
+            counts = Counts(**{name: row.pop(name) for name in _COUNTS})
+            cursor = row.pop("cursor")
+            run = Run(**row, counts=counts, cursor=None if cursor is None else thaw(cursor))
+            json.loads(run.plan)
+            # Everything below relies on these being numbers.
+            _ = run.generation + run.lease_until + run.sweep + counts.left + counts.changed
+        except (TypeError, ValueError, KeyError) as problem:
+            msg = f"the ledger in {self.database.path} is damaged: run {row.get('id')} cannot be read ({problem})"
+            raise LedgerError(msg) from None
+        return run
+
+    def begin(self, run: Run) -> Run:
+        """See :class:`~timestamp_guard.ledger.Ledger`."""
+        with self.database.writing():
+            self.create()
+            for other in self.runs(run.table):
+                if other.open and not self._undone(other):
+                    owner = json.loads(other.owner or "{}").get("pid")
+                    msg = f"{run.table} is being worked on by process {owner}: {other.action} {other.id}"
+                    raise RunBusy(msg)
+            run = evolve(run, generation=1)
+            values = self._values(run)
+            names = ", ".join(f'"{name}"' for name in values)
+            marks = ", ".join(f":{name}" for name in values)
+            cursor = self.database.run(
+                f"INSERT INTO {RUNS} (version, {names}) VALUES ({VERSION}, {marks})",  # noqa: S608 - our own names
+                values,
+            )
+            return evolve(run, id=cursor.lastrowid)
+
+    def _undone(self, run: Run) -> bool:
+        return bool(
+            self.database.rows(
+                f"SELECT 1 FROM {RUNS} WHERE action = 'rollback' AND undoes = ? AND status <> 'running'",  # noqa: S608
+                (run.id,),
+            )
+        )
+
+    def claim(self, run: Run, owner: str, until: int) -> Run:
+        """See :class:`~timestamp_guard.ledger.Ledger`."""
+        taken = evolve(run, owner=owner, lease_until=until, generation=run.generation + 1)
+        with self.database.writing():
+            self.put(taken, held=run.generation)
+        return taken
+
+    def save(self, run: Run) -> Run:
+        """See :class:`~timestamp_guard.ledger.Ledger`."""
+        with self.database.writing():
+            self.put(run)
+        reach(SAVED)
+        return run
+
+    def put(self, run: Run, held: int | None = None) -> None:
+        """
+        Write the run down inside a transaction, if it is still its owner's.
+
+        Raises:
+            LeaseLost: it is not.
+        """
+        values = self._values(run)
+        assigned = ", ".join(f'"{name}" = :{name}' for name in values)
+        changed = self.database.run(
+            f"UPDATE {RUNS} SET {assigned} WHERE id = :id AND generation = :held",  # noqa: S608 - our own names
+            {**values, "id": run.id, "held": run.generation if held is None else held},
+        )
+        if changed.rowcount != 1:
+            raise lost(run)
+
+    def fence(self, run: Run) -> None:
+        """
+        Check the lease by a write, inside a transaction and before anything else in it.
+
+        Raises:
+            LeaseLost: another process took the run over.
+        """
+        changed = self.database.run(
+            f"UPDATE {RUNS} SET lease_until = ? WHERE id = ? AND generation = ?",  # noqa: S608 - our own names
+            (run.lease_until, run.id, run.generation),
+        )
+        if changed.rowcount != 1:
+            raise lost(run)
+
+    @staticmethod
+    def _values(run: Run) -> dict[str, Any]:
+        values = {name: getattr(run, name) for name in _STATED}
+        values["cursor"] = None if run.cursor is None else freeze(run.cursor)
+        return values | {name: getattr(run.counts, name) for name in _COUNTS}
+
+    # -- changes
+
+    def changes(self, run: Run, after: int = 0, limit: int | None = None) -> list[tuple[int, Change]]:
+        """See :class:`~timestamp_guard.ledger.Ledger`."""
+        return self._changes(run, MADE, after, limit)
+
+    def intents(self, run: Run) -> list[Change]:
+        """See :class:`~timestamp_guard.ledger.Ledger`."""
+        return [change for _, change in reversed(self._changes(run, INTENT, 0, None))]
+
+    def _changes(self, run: Run, state: int, after: int, limit: int | None) -> list[tuple[int, Change]]:
+        if not self.exists():
+            return []
+        keys = self._keys(CHANGES)
+        first = run.first_change if state == MADE and run.first_change is not None else 0
+        last = after - 1 if after else run.last_change if state == MADE and run.last_change is not None else 2**62
+        rows = self.database.rows(
+            f"SELECT id, field, before, after, candidate, row, {keys} FROM {CHANGES} "  # noqa: S608 - our own names
+            f"WHERE run = ? AND state = {state} AND id BETWEEN ? AND ? ORDER BY id DESC LIMIT ?",
+            (run.id, first, last, -1 if limit is None else limit),
+        )
+        return [
+            (number, Change(self._key(key), run.field if name is None else name, self._raw(before), self._raw(after), self._name(run, candidate), row))
+            for number, name, before, after, candidate, row, *key in rows
+        ]
+
+    def _keys(self, table: str) -> str:
+        columns = [row[1] for row in self.database.rows(f"PRAGMA table_info({table})")]
+        return ", ".join(name for name in columns if name.startswith("key_"))
+
+    def _key(self, columns: Sequence[Any]) -> Any:
+        values = list(columns)
+        # A table of fewer key columns than the widest leaves the rest null; a key column never is.
+        while len(values) > 1 and values[-1] is None:
+            values.pop()
+        return self._raw(values[0]) if len(values) == 1 else tuple(self._raw(each) for each in values)
+
+    def _raw(self, value: Any) -> Raw:
+        try:
+            return self._thawed(value)
+        except (TypeError, ValueError) as problem:
+            msg = f"the ledger in {self.database.path} is damaged: it holds {value!r} where a value belongs ({problem})"
+            raise LedgerError(msg) from None
+
+    @staticmethod
+    def _name(run: Run, candidate: Any) -> str | None:
+        return run.candidates[candidate] if isinstance(candidate, int) else candidate
+
+    def quarantined(self, run: Run) -> list[Quarantined]:
+        """See :class:`~timestamp_guard.ledger.Ledger`."""
+        if not self.exists():
+            return []
+        keys = self._keys(QUARANTINE)
+        rows = self.database.rows(
+            f"SELECT reason, {keys} FROM {QUARANTINE} WHERE run = ? ORDER BY id",  # noqa: S608 - our own names
+            (run.id,),
+        )
+        return [Quarantined(self._key(key), reason) for reason, *key in rows]
+
+    # -- of simple adapters
+
+    def intend(self, run: Run, changes: Sequence[Change]) -> None:
+        """See :class:`~timestamp_guard.ledger.Ledger`."""
+        with self.database.writing():
+            self.fence(run)
+            for change in changes:
+                self.database.run(
+                    f"INSERT INTO {CHANGES} (run, field, before, after, candidate, state, key_1) "  # noqa: S608 - ours
+                    f"VALUES (?, ?, ?, ?, ?, {INTENT}, ?)",
+                    (run.id, change.field, freeze(change.before), freeze(change.after), change.candidate, freeze(change.key)),
+                )
+
+    def settle(self, run: Run, refused: Sequence[Change], failed: Sequence[Quarantined]) -> Run:
+        """See :class:`~timestamp_guard.ledger.Ledger`."""
+        with self.database.writing():
+            for each in (*refused, *failed):
+                self.database.run(
+                    f"UPDATE {CHANGES} SET state = {REFUSED} WHERE run = ? AND state = {INTENT} AND key_1 = ?",  # noqa: S608
+                    (run.id, freeze(each.key)),
+                )
+            self.database.run(
+                f"UPDATE {CHANGES} SET state = {MADE} WHERE run = ? AND state = {INTENT}",  # noqa: S608 - our own names
+                (run.id,),
+            )
+            for bad in failed:
+                self.database.run(
+                    f"INSERT INTO {QUARANTINE} (run, reason, key_1) VALUES (?, ?, ?)",  # noqa: S608 - our own names
+                    (run.id, bad.reason, _frozen_key(bad.key)),
+                )
+            self.put(run)
+        reach(SAVED)
+        return run
+
+
+def _frozen_key(key: Any) -> str:
+    try:
+        return freeze(key)
+    except TypeError:
+        return freeze(repr(key))
+
+
+class FileLedger(SqlLedger):
+    """A ledger in a file of its own, open until it is closed; usable as a context manager."""
+
+    def __init__(self, path: Path) -> None:
+        if not path.parent.is_dir():
+            msg = f"there is no folder {path.parent} for the ledger {path.name}"
+            raise StoreMissing(msg)
+        super().__init__(Database(path, create=True), thaw)
+
+    def close(self) -> None:
+        """Close the file."""
+        self.database.close()
+
+    def __enter__(self) -> FileLedger:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        problem: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def open_ledger(path: Path | str) -> FileLedger:
+    """
+    Open the ledger in the file at *path*, or begin one there: for stores that keep none of their own.
+
+    Raises:
+        StoreError: the file cannot be opened, or is no ledger.
+    """
+    return FileLedger(Path(path))

@@ -1,0 +1,551 @@
+"""
+A table of SQLite: judged and mended by the database itself where SQL can say it exactly, else row by row in Python, in
+the same transaction and with the same ledger.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final
+
+from attrs import evolve
+
+from ..._faults import point, reach
+from ...engine.stepwise import assess as assess_pages
+from ...engine.stepwise import fairly, survey as survey_pages
+from ...errors import UsageError, WriteFailed, WriteUndone
+from ...instants import Cause, Encoding, Encodings, encodings_for
+from ...job import Job
+from ...ledger import Change, Cursor, Key, Run
+from ...predicate import Fault, violations
+from ...repairs import needs
+from ...rules import Guard, Moment, Pair
+from ...targets.sql import SqlGuard, mends, speaks
+from ..base import Assessment, Clock, Page, Sample, Step, Survey
+from .database import Database, path_of, quoted
+from .ledger import CHANGES, QUARANTINE, SqlLedger
+from .statements import Place, Statements, Window, by_sql
+from .table import Table, ensure_unique, reflect
+
+__all__ = ["SqliteStore"]
+
+STEP_BEGUN: Final = point("step begun")
+STEP_RECORDED: Final = point("step recorded")
+STEP_WRITTEN: Final = point("step written")
+STEP_SAVED: Final = point("step saved")
+STEP_DONE: Final = point("step done")
+UNDO_WRITTEN: Final = point("undo written")
+UNDO_DONE: Final = point("undo done")
+
+WAL_CHECKPOINT: Final = 4 * 2**20
+WAL_MOST: Final = 40 * 2**20
+"""From so many bytes on the write-ahead log is copied back, and waited for."""
+
+PATIENCE_NS: Final = 10**9
+
+
+class SqliteStore:
+    """
+    One table of a SQLite file; its ledger is in the same file. Close it, or use it as a context manager.
+
+    *key* names the columns that identify a row, where the table does not say.
+
+    Raises:
+        UsageError: there is no such table or column, or an encoding that SQLite cannot hold.
+        StoreError: the file is not there, is no database, or cannot be read.
+    """
+
+    target = 0.005
+
+    def __init__(
+        self,
+        url: str,
+        table: str,
+        *,
+        encodings: Encodings,
+        key: str | Sequence[str] | None = None,
+        read_only: bool = False,
+        timeout: float = 5.0,
+    ) -> None:
+        self.encodings = encodings
+        self._refuse_datetimes()
+        self.database = Database(path_of(url), read_only=read_only, timeout=timeout)
+        try:
+            self.table: Table = reflect(self.database, table, [key] if isinstance(key, str) else key)
+            self._declared_key = key is not None
+            self.ledger = SqlLedger(self.database, keys=max(1, len(self.table.key)))
+            if not read_only:
+                # Ours to do between two steps, so that no step waits for it; of this connection alone.
+                self.database.run("PRAGMA wal_autocheckpoint = 0")
+        except BaseException:
+            self.database.close()
+            raise
+        self._place = Place.of(self.table)
+        self._prepared: tuple[Job, bool, Statements] | None = None
+        self._span: tuple[int, int] | None = None
+        self._busy = 0.0
+
+    def _refuse_datetimes(self) -> None:
+        given = self.encodings
+        each = [given] if isinstance(given, str | Encoding) else list(given.values())
+        for encoding in map(Encoding.parse, each):
+            if encoding.name == "datetime":
+                msg = "SQLite has no type for datetimes: declare how they are written, as rfc3339, iso8601 or epoch_ms"
+                raise UsageError(msg)
+
+    # -- what it is
+
+    @property
+    def name(self) -> str:
+        """The name of the table."""
+        return self.table.name
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """The columns that identify a row; none where nothing does."""
+        return self.table.key
+
+    def fields(self) -> Sequence[str]:
+        """The names of the columns."""
+        return [column.name for column in self.table.columns]
+
+    def declared(self) -> Mapping[str, str]:
+        """The declared types of the columns."""
+        return {column.name: column.declared for column in self.table.columns}
+
+    def close(self) -> None:
+        """Close the file."""
+        self.database.close()
+
+    def __enter__(self) -> SqliteStore:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # -- reading
+
+    def scan(self, after: Cursor, limit: int) -> Page:
+        """Rows in the order in which they are stored, with all their columns."""
+        return self._scan([column.name for column in self.table.columns], after, limit)
+
+    def _scan(self, names: Sequence[str], after: Cursor, limit: int) -> Page:
+        rows = self._rows(names, after, limit)
+        records = [(key, record) for _, key, record in rows]
+        return Page(records, list(rows[-1][0]) if len(rows) == limit else None)
+
+    def _rows(
+        self, names: Sequence[str], after: Cursor, limit: int
+    ) -> list[tuple[tuple[Any, ...], Key, dict[str, Any]]]:
+        """Some rows: where each is stored, its key, and the columns *names*."""
+        place, key = self._place, self.table.key
+        said = place.rows(tuple(names), key, after is not None)
+        width = len(place.names)
+        found = []
+        for row in self.database.rows(said, {"limit": limit, **place.values("after", after)}):
+            where, held = row[:width], row[width : width + len(key)]
+            identity = held if key else where
+            found.append((where, identity[0] if len(identity) == 1 else identity, dict(zip(names, row[width + len(key) :], strict=True))))
+        return found
+
+    def survey(self, guard: Guard, clock: Clock, samples: int) -> Survey:
+        """Look at every row once, in one view of the data."""
+        encodings = encodings_for(guard.fields, self.encodings)
+        with self.database.reading():
+            if not speaks(guard, encodings):
+                return survey_pages(_Columns(self, guard.fields), guard, clock, samples)
+            moment = Moment.at(clock())
+            return self._survey(SqlGuard(guard, encodings), moment, samples)
+
+    def _survey(self, guard: SqlGuard, moment: Moment, samples: int) -> Survey:
+        limits = guard.limits(moment)
+        ((records,),) = self.database.rows(f"SELECT count(*) FROM {quoted(self.table.name)}")  # noqa: S608 - quoted
+        faults: Counter[Fault] = Counter()
+        undecided: Counter[tuple[Pair, Cause]] = Counter()
+        causes: Counter[tuple[str, Cause]] = Counter()
+        kept: dict[Fault, list[Sample]] = {}
+        broken = 0
+        for signature, count, *places in self.database.rows(self._place.survey(guard), limits):
+            said = guard.decode(signature)
+            if said.faults:
+                broken += count
+                for sample in self._samples(guard, moment, signature, places, limits) if samples else ():
+                    rows = kept.setdefault(sample.violation.fault, [])
+                    if len(rows) < samples and all(sample.key != other.key for other in rows):
+                        rows.append(sample)
+            for fault in said.faults:
+                faults[fault] += count
+            for cause in said.causes:
+                causes[cause] += count
+            for pair in said.undecided:
+                undecided[pair] += count
+        return Survey(records, broken, faults, undecided, causes, fairly(kept, samples) if samples else ())
+
+    def _samples(
+        self, guard: SqlGuard, moment: Moment, signature: int, places: Sequence[int], limits: Mapping[str, Any]
+    ) -> Iterator[Sample]:
+        """Some rows of that signature: the first and the last, where the survey told which those are."""
+        key = self.table.key or self._place.names
+        for place in dict.fromkeys(places) if places else (None,):
+            said = self._place.sample(guard, key, exact=place is not None)
+            values = {**limits, "signature": signature, "place": place}
+            for row in self.database.rows(said, values):
+                identity = row[: len(key)]
+                record = dict(zip(guard.fields, row[len(key) :], strict=True))
+                for violation in violations(record, guard.guard, guard.encodings, moment):
+                    yield Sample(identity[0] if len(identity) == 1 else identity, violation)
+
+    def assess(self, job: Job, clock: Clock, samples: int, run: Run | None = None) -> Assessment:
+        """Count what there is to do, in one view of the data."""
+        skipping = run is not None and run.counts.quarantined > 0
+        with self.database.reading():
+            if not self._sql(job):
+                skipped = self.ledger.quarantined(run) if run is not None else []
+                view = _Columns(self, needs(job.repair, job.guard))
+                return assess_pages(view, job, clock, samples, skipped)
+            said = self._statements(job, skipping=skipping)
+            values = said.values(job, job.moment(clock())) | ({"run": run.id} if run is not None else {})
+            mendable: Counter[int] = Counter()
+            unrepairable = 0
+            for candidate, count in self.database.rows(said.count, values):
+                if candidate is None:
+                    unrepairable += count
+                else:
+                    mendable[candidate] += count
+            shown: list[Change] = []
+            hopeless: list[Key] = []
+            width = len(self.table.key) or len(self._place.names)
+            for row in self.database.rows(said.some, {**values, "limit": samples}) if samples and mendable else ():
+                before, after, candidate, *key = row
+                identity = key[0] if width == 1 else tuple(key)
+                shown.append(Change(identity, job.field, before, after, str(job.repair.candidates[candidate])))
+            for row in self.database.rows(said.hopeless, {**values, "limit": samples}) if samples and unrepairable else ():
+                hopeless.append(row[0] if width == 1 else tuple(row))
+            return Assessment(mendable, unrepairable, shown, hopeless)
+
+    def statements(self, job: Job) -> Sequence[str]:
+        """What a step runs and locks, and the triggers that its writes set off."""
+        said = []
+        if self._sql(job):
+            statements = self._statements(job, skipping=False)
+            said.append(statements.readable(job))
+        else:
+            said.append(f"{job.field} of {self.name} is judged row by row in Python, and written by compare-and-set")
+        said.append(
+            "locks: the file, for writers, for about 5 ms at a time; readers go on (in a rollback journal they wait)"
+        )
+        said += [f"trigger {each.name} will be set off by each write" for each in self.table.triggers if each.on_update]
+        return said
+
+    # -- writing
+
+    def prepare(self, job: Job, clock: Clock) -> bool:
+        """Whether there is anything to mend; if so, try one row, and take that back."""
+        self._refuse(job)
+        limit = 1
+        probe = Run(0, "backfill", self.name, job.plan(), job.pinned, generation=0)
+        found = self._find(job, probe, clock, limit)
+        if found is None or not found.work:
+            return False
+        try:
+            with self.database.writing():
+                self.ledger.create()
+                self._write(job, probe, found, clock)
+                raise _TakenBack
+        except _TakenBack:
+            return True
+        except sqlite3.IntegrityError:
+            return True  # this row cannot be written; whether others can is for the run to find out
+        finally:
+            self.ledger.forget()
+
+    def _refuse(self, job: Job) -> None:
+        if self.table.kind != "table":
+            msg = f"{self.name} is a {self.table.kind}: fill the table that its rows are stored in"
+            raise UsageError(msg)
+        column = self.table.column(job.field)
+        if column.generated:
+            msg = f"{job.field} of {self.name} is computed from other columns and cannot be written: fill those"
+            raise UsageError(msg)
+        self.table.identity()
+        if self._declared_key:
+            ensure_unique(self.database, self.table)
+        if job.field in self.table.key or job.field in self._place.names:
+            msg = f"{job.field} is part of the key of {self.name}: a row that was filled could not be found again"
+            raise UsageError(msg)
+        if job.encodings[job.field].is_number and column.affinity == "TEXT":
+            msg = (
+                f"{job.field} of {self.name} is declared {column.declared}, so SQLite would store a number as text: "
+                f"declare an encoding of text, or change the type of the column"
+            )
+            raise UsageError(msg)
+
+    def step(self, job: Job, run: Run, clock: Clock, limit: int) -> Step:
+        """Find work by a read, then judge, record, write, prove and save in one transaction."""
+        found = self._find(job, run, clock, limit)
+        if found is None:
+            return Step(self.ledger.save(evolve(run, cursor=None)), done=True)
+        if not found.work:
+            return Step(self.ledger.save(evolve(run, cursor=list(found.last))), done=False)
+        asked = time.monotonic_ns()
+        waited = asked
+        try:
+            with self.database.writing() as waited_ns:
+                waited = asked + waited_ns
+                self.ledger.fence(run)
+                reach(STEP_BEGUN)
+                made, refused, last_change = self._write(job, run, found, clock)
+                reach(STEP_WRITTEN)
+                counts = evolve(
+                    run.counts, changed=run.counts.changed + made, refused=run.counts.refused + refused
+                )
+                run = evolve(
+                    run,
+                    cursor=list(found.last),
+                    counts=counts,
+                    found=run.found + made + refused,
+                    first_change=last_change - made + 1 if made and run.first_change is None else run.first_change,
+                    last_change=last_change if made else run.last_change,
+                )
+                self.ledger.put(run)
+                reach(STEP_SAVED)
+        except sqlite3.IntegrityError as problem:
+            if limit > 1:
+                msg = f"a write to {self.name} failed: {problem}"
+                raise WriteFailed(msg) from None
+            return self._quarantine(run, found, str(problem))
+        held = time.monotonic_ns() - waited
+        reach(STEP_DONE)
+        self._busy = held / 2e9 if waited - asked > 2_000_000 else 0.0
+        return Step(run, False, made + refused, held, waited - asked, self._fraction(found.last))
+
+    def _find(self, job: Job, run: Run, clock: Clock, limit: int) -> Window | None:
+        """The next window that holds work; None at the end of the table."""
+        skipping = run.counts.quarantined > 0
+        if self._sql(job):
+            said = self._statements(job, skipping=skipping)
+            values = said.values(job, job.moment(clock())) | {"run": run.id}
+            place = self._place
+            rows = self.database.rows(
+                said.seek if run.cursor is not None else said.first, {**values, **place.values("after", run.cursor)}
+            )
+            if not rows:
+                return None
+            first = rows[0]
+            return Window(first, place.end(self.database, self.table, first, limit), None)
+        return self._judge(job, run, clock, limit)
+
+    def _judge(self, job: Job, run: Run, clock: Clock, limit: int) -> Window | None:
+        """The next rows that hold work, judged in Python, outside of any transaction."""
+        names = needs(job.repair, job.guard) or [column.name for column in self.table.columns]
+        skipped = {each.key for each in self.ledger.quarantined(run)} if run.counts.quarantined else set()
+        after = run.cursor
+        began = time.monotonic_ns()
+        while True:
+            # A step of one record is one that failed: look at no more rows than it takes to find it.
+            rows = self._rows(names, after, max(limit, 100))
+            if not rows:
+                return None
+            moment = job.moment(clock())
+            work = []
+            last = rows[-1][0]
+            for where, key, record in rows:
+                if not job.broken(record, moment) or key in skipped:
+                    continue
+                mend = job.mend(record, moment)
+                if mend is not None:
+                    work.append((where, record, mend))
+                    if len(work) >= limit:
+                        last = where
+                        break
+            if work or time.monotonic_ns() - began > PATIENCE_NS:
+                return Window(work[0][0] if work else last, last, work)
+            after = list(last)
+
+    def _write(self, job: Job, run: Run, found: Window, clock: Clock) -> tuple[int, int, int]:
+        """Record and write the work of a window, inside a transaction: made, refused, and the last change."""
+        (before,) = self.database.rows(f"SELECT coalesce(max(id), 0) FROM {CHANGES}")[0]  # noqa: S608 - our own name
+        if found.rows is None:
+            said = self._statements(job, skipping=run.counts.quarantined > 0)
+            values = said.values(job, job.moment(clock())) | self._place.window(found.first, found.last) | {"run": run.id}
+            made = self.database.run(said.record, values).rowcount
+            reach(STEP_RECORDED)
+            written = self.database.run(said.write, values).rowcount if made else 0
+            refused = 0
+        else:
+            made = written = refused = 0
+            for where, record, mend in found.rows:
+                row = self._place.by_row(self.table, job.field, tuple(record))
+                values = row.values(where, record, mend) | {"run": run.id}
+                if self.database.run(row.record, values).rowcount == 1:
+                    made += 1
+                    written += self.database.run(row.write, values).rowcount
+                else:
+                    refused += 1
+            reach(STEP_RECORDED)
+        if made != written or (made and not self._kept(job, before)):
+            raise self._undone_by_a_trigger(job)
+        return made, refused, before + made
+
+    def _kept(self, job: Job, after: int) -> bool:
+        """Whether every row holds what was written: by looking, where anything could have changed it since."""
+        column = self.table.column(job.field)
+        if not any(each.on_update for each in self._triggers()) and column.affinity != "TEXT":
+            # No trigger, so the row holds what the statement said; numbers keep their value in every other affinity.
+            return True
+        ((lost,),) = self.database.rows(self._place.proof(self.table, job.field), {"after": after})
+        return not lost
+
+    def _triggers(self) -> Sequence[Any]:
+        """The triggers of the table, looked at again when the schema has changed."""
+        ((version,),) = self.database.rows("PRAGMA schema_version")
+        if version != getattr(self, "_schema", None):
+            self.table = evolve(self.table, triggers=reflect(self.database, self.table.name, self.table.key).triggers)
+            self._schema = version
+        return self.table.triggers
+
+    def _undone_by_a_trigger(self, job: Job) -> WriteUndone:
+        names = [each.name for each in self._triggers() if each.on_update]
+        who = f"trigger {' or '.join(names)} changes it" if names else "the column's type changes it"
+        msg = (
+            f"what is written to {job.field} of {self.name} does not stay: {who}; nothing of this step was kept. "
+            f"Drop the trigger for as long as the run takes, and create it again after"
+            if names
+            else f"what is written to {job.field} of {self.name} does not stay: {who}; nothing of this step was kept"
+        )
+        return WriteUndone(msg)
+
+    def _quarantine(self, run: Run, found: Window, reason: str) -> Step:
+        """Set the one row of a failed step aside, and go on after it."""
+        names = [f"key_{index}" for index in range(1, len(self.table.key) + 1)]
+        columns = ", ".join(quoted(name) for name in self.table.key)
+        sql = (
+            f"INSERT INTO {QUARANTINE} (run, reason, {', '.join(names)}) SELECT :run, :reason, {columns} "  # noqa: S608
+            f"FROM {quoted(self.table.name)} WHERE {self._place.exactly}"
+        )
+        with self.database.writing():
+            self.ledger.fence(run)
+            values = {"run": run.id, "reason": reason, **self._place.values("at", found.first)}
+            self.database.run(sql, values)
+            counts = evolve(run.counts, quarantined=run.counts.quarantined + 1)
+            run = evolve(run, cursor=list(found.first), counts=counts, found=run.found + 1)
+            self.ledger.put(run)
+        return Step(run, done=False, touched=1)
+
+    def undo(self, run: Run, undone: Run, clock: Clock, limit: int) -> Step:  # noqa: ARG002 - other stores ask it
+        """Take changes back where the row still holds what was written, in one transaction."""
+        top = (run.cursor if run.cursor is not None else (undone.last_change or 0) + 1) - 1
+        first = undone.first_change or 0
+        if undone.last_change is None or top < first:
+            return Step(self.ledger.save(run), done=True)
+        bottom = max(first, top - limit + 1)
+        values = {"undone": undone.id, "bottom": bottom, "top": top}
+        said = self._place.undo(self.table, undone.field)
+        asked = time.monotonic_ns()
+        waited = asked
+        try:
+            with self.database.writing() as waited_ns:
+                waited = asked + waited_ns
+                self.ledger.fence(run)
+                reach(STEP_BEGUN)
+                ((there,),) = self.database.rows(said.count, values)
+                restored = self.database.run(said.by_row, values).rowcount if said.by_row else 0
+                if restored < there:  # rows may have other places since: VACUUM gives them new ones
+                    restored += self.database.run(said.by_key, values).rowcount
+                reach(UNDO_WRITTEN)
+                if self._triggers() and restored:
+                    ((held,),) = self.database.rows(said.proof, values)
+                    if held < restored:
+                        raise WriteUndone(
+                            f"what is restored to {undone.field} of {self.name} does not stay: a trigger changes it; "
+                            f"drop it for as long as the rollback takes"
+                        )
+                counts = evolve(
+                    run.counts,
+                    changed=run.counts.changed + restored,
+                    refused=run.counts.refused + there - restored,
+                )
+                run = evolve(run, cursor=bottom, counts=counts)
+                self.ledger.put(run)
+                reach(STEP_SAVED)
+        except sqlite3.IntegrityError as problem:
+            if limit > 1:
+                msg = f"a write to {self.name} failed: {problem}"
+                raise WriteFailed(msg) from None
+            counts = evolve(run.counts, quarantined=run.counts.quarantined + 1)
+            return Step(self.ledger.save(evolve(run, cursor=bottom, counts=counts)), done=False, touched=1)
+        held_ns = time.monotonic_ns() - waited
+        reach(UNDO_DONE)
+        span = max(1, (undone.last_change or 0) - first)
+        return Step(run, False, there, held_ns, waited - asked, 1 - (bottom - first) / span)
+
+    def overlap(self, run: Run, newer: Sequence[Run]) -> Run | None:
+        """The first of *newer* that changed a row that *run* changed."""
+        for other in newer:
+            if self.database.rows(self._place.overlap(self.table), {"run": run.id, "other": other.id}):
+                return other
+        return None
+
+    def backup(self, path: Path) -> None:
+        """A verified copy of the whole file."""
+        self.database.backup(path)
+
+    def throttle(self) -> float:
+        """Copy the write-ahead log back before it grows, and leave room for those who wait for the lock."""
+        log = self.database.path.with_name(self.database.path.name + "-wal")
+        try:
+            size = log.stat().st_size
+        except FileNotFoundError:
+            return self._busy
+        if size < WAL_CHECKPOINT:
+            return self._busy
+        ((_, pages, copied),) = self.database.rows("PRAGMA wal_checkpoint(PASSIVE)")
+        if size < WAL_MOST or copied >= pages:
+            # Copied whole, the log is begun anew by the next writer; the file keeps its size.
+            return self._busy
+        return 1.0
+
+    # -- statements
+
+    def _sql(self, job: Job) -> bool:
+        return speaks(job.guard, job.encodings) and mends(job.repair, job.encodings)
+
+    def _statements(self, job: Job, *, skipping: bool) -> Statements:
+        if self._prepared is None or self._prepared[0] is not job or self._prepared[1] != skipping:
+            self._prepared = (job, skipping, by_sql(self.table, self._place, job, skipping=skipping))
+        return self._prepared[2]
+
+    def _fraction(self, last: Sequence[Any]) -> float | None:
+        if not self.table.has_rowid:
+            return None
+        if self._span is None:
+            (name,) = self._place.names
+            source, rowid = quoted(self.table.name), quoted(name)
+            ((least, most),) = self.database.rows(f"SELECT min({rowid}), max({rowid}) FROM {source}")  # noqa: S608
+            self._span = (least, most)
+        least, most = self._span
+        return min(1.0, max(0.0, (last[0] - least) / max(1, most - least)))
+
+
+class _TakenBack(Exception):
+    """Ends the transaction of a trial."""
+
+
+class _Columns:
+    """A table of which only some columns are read."""
+
+    def __init__(self, store: SqliteStore, names: Sequence[str] | None) -> None:
+        self.name, self.encodings = store.name, store.encodings
+        self._store = store
+        self._names = list(names) if names is not None else list(store.fields())
+
+    def scan(self, after: Cursor, limit: int) -> Page:
+        return self._store._scan(self._names, after, limit)  # noqa: SLF001 - a view of it
+
