@@ -143,6 +143,19 @@ class Database:
             self._end("ROLLBACK")
             raise
 
+    @contextlib.contextmanager
+    def durably(self) -> Iterator[None]:
+        """What is committed is on the disk, with all that was committed before, when this is over."""
+        ((usual,),) = self.rows("PRAGMA synchronous")
+        if usual >= 2:
+            yield
+            return
+        self.run("PRAGMA synchronous = FULL")
+        try:
+            yield
+        finally:
+            self.run(f"PRAGMA synchronous = {usual:d}")
+
     def _end(self, how: str) -> None:
         """End a transaction that an error may have ended already."""
         if self._driver.in_transaction:

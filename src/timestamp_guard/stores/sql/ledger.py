@@ -175,7 +175,7 @@ class SqlLedger:
 
     def save(self, run: Run) -> Run:
         """See :class:`~timestamp_guard.ledger.Ledger`."""
-        with self.database.writing():
+        with self.database.durably(), self.database.writing():
             self.put(run)
         reach(SAVED)
         return run

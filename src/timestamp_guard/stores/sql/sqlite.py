@@ -42,9 +42,9 @@ STEP_DONE: Final = point("step done")
 UNDO_WRITTEN: Final = point("undo written")
 UNDO_DONE: Final = point("undo done")
 
-WAL_CHECKPOINT: Final = 4 * 2**20
-WAL_MOST: Final = 40 * 2**20
-"""From so many bytes on the write-ahead log is copied back, and waited for."""
+WAL_CHECKPOINT: Final = 16 * 2**20
+WAL_MOST: Final = 48 * 2**20
+"""From so many bytes on the write-ahead log is copied back; and waited for, where readers keep it from being."""
 
 PATIENCE_NS: Final = 10**9
 
@@ -80,8 +80,7 @@ class SqliteStore:
             self._declared_key = key is not None
             self.ledger = SqlLedger(self.database, keys=max(1, len(self.table.key)))
             if not read_only:
-                # Ours to do between two steps, so that no step waits for it; of this connection alone.
-                self.database.run("PRAGMA wal_autocheckpoint = 0")
+                self._settle_in()
         except BaseException:
             self.database.close()
             raise
@@ -89,6 +88,18 @@ class SqliteStore:
         self._prepared: tuple[Job, bool, Statements] | None = None
         self._span: tuple[int, int] | None = None
         self._busy = 0.0
+        self._steps = self._checkpoint_after = 0
+        ((self._page_size,),) = self.database.rows("PRAGMA page_size")
+
+    def _settle_in(self) -> None:
+        """Settings of this connection alone; none of them is stored in the file."""
+        ((mode,),) = self.database.rows("PRAGMA journal_mode")
+        if mode == "wal":
+            # Copying the log back is ours to do between two steps, so that no step is held up by it. A step need not
+            # be on the disk when the next begins: should the power fail, the log ends with a whole step, its ledger
+            # included. What a run says at its end is: see SqlLedger.save.
+            self.database.run("PRAGMA wal_autocheckpoint = 0")
+            self.database.run("PRAGMA synchronous = NORMAL")
 
     def _refuse_datetimes(self) -> None:
         given = self.encodings
@@ -499,18 +510,23 @@ class SqliteStore:
 
     def throttle(self) -> float:
         """Copy the write-ahead log back before it grows, and leave room for those who wait for the lock."""
-        log = self.database.path.with_name(self.database.path.name + "-wal")
+        self._steps += 1
+        if self._steps < self._checkpoint_after:
+            return self._busy
         try:
-            size = log.stat().st_size
+            size = self.database.path.with_name(self.database.path.name + "-wal").stat().st_size
         except FileNotFoundError:
             return self._busy
         if size < WAL_CHECKPOINT:
             return self._busy
         ((_, pages, copied),) = self.database.rows("PRAGMA wal_checkpoint(PASSIVE)")
-        if size < WAL_MOST or copied >= pages:
-            # Copied whole, the log is begun anew by the next writer; the file keeps its size.
+        if copied >= pages:
+            # Copied whole, the log is begun anew by the next writer, but its file keeps its size, which says nothing
+            # any more: count the steps that it takes to fill.
+            self._checkpoint_after = max(1, self._steps * WAL_CHECKPOINT // max(1, pages * self._page_size))
+            self._steps = 0
             return self._busy
-        return 1.0
+        return 1.0 if size > WAL_MOST else self._busy
 
     # -- statements
 
@@ -528,8 +544,10 @@ class SqliteStore:
         if self._span is None:
             (name,) = self._place.names
             source, rowid = quoted(self.table.name), quoted(name)
-            ((least, most),) = self.database.rows(f"SELECT min({rowid}), max({rowid}) FROM {source}")  # noqa: S608
-            self._span = (least, most)
+            # Asked for in one select, SQLite would read the whole table; alone, each is at an end of it.
+            ((least,),) = self.database.rows(f"SELECT min({rowid}) FROM {source}")  # noqa: S608 - quoted names
+            ((most,),) = self.database.rows(f"SELECT max({rowid}) FROM {source}")  # noqa: S608 - quoted names
+            self._span = (least or 0, most or 0)
         least, most = self._span
         return min(1.0, max(0.0, (last[0] - least) / max(1, most - least)))
 
