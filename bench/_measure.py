@@ -97,7 +97,9 @@ def show(times: Times, goals: Iterable[Goal]) -> str:
         ratio = f"{times.ratio(goal.name, goal.floor):.2f}"
         rows.append((goal.name, f"{times.median(goal.name) * 1000:.1f}", goal.floor, ratio, span, _goal(goal), met))
     widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in [head, *rows]]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in [head, *rows]
+    ]
     lines.insert(1, "  ".join("-" * width for width in widths))
     return "\n".join(lines)
 
@@ -109,14 +111,21 @@ def _goal(goal: Goal) -> str:
 def write_json(path: Path, times: Times, goals: Iterable[Goal], **about: Any) -> None:
     """Write everything down, with the machine and what the caller says *about* the run."""
     found = {
-        "about": {"python": platform.python_version(), "machine": platform.platform(), "cores": os.cpu_count(), **about},
+        "about": {
+            "python": platform.python_version(),
+            "machine": platform.platform(),
+            "cores": os.cpu_count(),
+            **about,
+        },
         "seconds": {name: list(taken) for name, taken in times.seconds.items()},
         "goals": [
             {
                 "name": goal.name,
                 "floor": goal.floor,
                 "at_most": goal.at_most,
-                "ratio": times.ratio(goal.name, goal.floor) if {goal.name, goal.floor} <= times.seconds.keys() else None,
+                "ratio": times.ratio(goal.name, goal.floor)
+                if {goal.name, goal.floor} <= times.seconds.keys()
+                else None,
                 "met": times.meets(goal),
             }
             for goal in goals

@@ -3,7 +3,8 @@ Records and single values in a service: this library against a hand-written func
 
     python bench/records.py --rows 200000 --rounds 5 --bad 0.05 --json records.json
 
-Inside: the usual guard (present, range, future, order) on dicts of eight fields, cold in the cache, with a pinned clock.
+Inside: the usual guard (present, range, future, order) on dicts of eight fields, cold in the cache, with a
+pinned clock.
 Not inside: making the records. All contenders must give the same verdict on every record, or nothing is measured.
 Needs nothing but this library; pydantic and msgspec are peers where they are installed.
 """
@@ -16,7 +17,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, NotRequired
 
 from _measure import Goal, Times, rounds, show, write_json
 
@@ -61,7 +62,8 @@ def check(record):
         return "out_of_order"
     return None
 """
-    return _made(source, "check")
+    check: Callable[[Any], str | None] = _made(source, "check")
+    return check
 
 
 def by_hand_floats(limit: int) -> Callable[[Record], str | None]:
@@ -84,7 +86,8 @@ def check(record):
         return "out_of_order"
     return None
 """
-    return _made(source, "check")
+    check: Callable[[Any], str | None] = _made(source, "check")
+    return check
 
 
 def value_by_hand(limit: int) -> Callable[[Any], str | None]:
@@ -101,7 +104,8 @@ def check(value):
         return "in_future"
     return None
 """
-    return _made(source, "check")
+    check: Callable[[Any], str | None] = _made(source, "check")
+    return check
 
 
 def _made(source: str, name: str) -> Any:
@@ -224,7 +228,7 @@ def peers(limit: int) -> dict[str, tuple[Callable[[Record], object], type[Except
             raise ValueError
 
     try:
-        import msgspec  # noqa: PLC0415 - a peer
+        import msgspec
     except ImportError:
         print("msgspec is not installed: left out", file=sys.stderr)
     else:
@@ -237,8 +241,8 @@ def peers(limit: int) -> dict[str, tuple[Callable[[Record], object], type[Except
         )
         found["msgspec.convert"] = (lambda record: msgspec.convert(record, struct), msgspec.ValidationError)
     try:
-        import pydantic  # noqa: PLC0415 - a peer
-        from typing_extensions import NotRequired, TypedDict  # noqa: PLC0415 - what pydantic asks for
+        import pydantic
+        from typing_extensions import TypedDict  # what pydantic asks for before Python 3.12
     except ImportError:
         print("pydantic is not installed: left out", file=sys.stderr)
     else:
@@ -247,10 +251,11 @@ def peers(limit: int) -> dict[str, tuple[Callable[[Record], object], type[Except
             judge(record["updatedAt"], record.get("createdAt"))
             return record
 
-        shape = TypedDict("shape", {"updatedAt": int, "createdAt": NotRequired[int | None]})  # type: ignore[misc, unused-ignore]  # made here, for pydantic alone
-        adapter = pydantic.TypeAdapter(
-            pydantic.WithJsonSchema({}) and __import__("typing").Annotated[shape, pydantic.AfterValidator(after)]
-        )
+        class Shape(TypedDict):
+            updatedAt: int
+            createdAt: NotRequired[int | None]
+
+        adapter: Any = pydantic.TypeAdapter(Annotated[Shape, pydantic.AfterValidator(after)])
         found["pydantic TypedDict"] = (
             lambda record: adapter.validate_python(record, strict=True),
             pydantic.ValidationError,
