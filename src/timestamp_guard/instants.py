@@ -218,7 +218,7 @@ def _parse_encoding(text: str) -> Encoding:
     if zone is not None:
         _zone(zone)
     return Encoding(
-        cast("Name", name), cast("Resolution", resolution) or _usual_resolution(name), zone
+        cast("Name", name), cast("Resolution | None", resolution) or _usual_resolution(name), zone
     )
 
 
@@ -464,6 +464,7 @@ def encode(instant: int, encoding: Encoding) -> Raw:
 def _offset_at(instant: int, encoding: Encoding) -> int:
     """How many nanoseconds a clock in the encoding's zone is ahead of UTC at *instant*."""
     zone = cast("str", encoding.zone)
+    there: datetime | None
     try:
         there = to_datetime(instant).astimezone(_zone(zone))
     except OverflowError:
@@ -486,7 +487,7 @@ def from_datetime(moment: datetime) -> int:
     Raises:
         UsageError: it is naive: which instant it is depends on where it is read.
     """
-    if not isinstance(moment, datetime) or moment.utcoffset() is None:
+    if not isinstance(moment, datetime) or moment.utcoffset() is None:  # type: ignore[redundant-expr]  # not all check types
         msg = f"{moment!r} is no datetime with a time zone: write datetime(..., tzinfo=UTC)"
         raise UsageError(msg)
     return cast("int", decode(moment, _ANY_DATETIME))

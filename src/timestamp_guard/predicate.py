@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, Literal, TypeAlias, assert_never, get_args
 
-from attrs import field, frozen
+import attrs
+from attrs import frozen
 
 from .instants import (
     ABSENT,
@@ -52,9 +53,9 @@ class Violation:
     code: Code
     field: str
     other: str | None
-    seen: Raw = field(eq=False)
-    wanted: str = field(eq=False)
-    hint: str | None = field(default=None, eq=False)
+    seen: Raw = attrs.field(eq=False)
+    wanted: str = attrs.field(eq=False)
+    hint: str | None = attrs.field(default=None, eq=False)
 
     @property
     def fault(self) -> Fault:

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Final, TypeAlias, assert_never
 
-from attrs import field, frozen
+import attrs
+from attrs import frozen
 
 from .errors import UsageError
 from .instants import (
@@ -82,7 +83,7 @@ class By:
     """What a function of the record says: an aware datetime, or None where it knows none."""
 
     name: str
-    function: Callable[[Mapping[str, Raw]], datetime | None] = field(eq=False, repr=False)
+    function: Callable[[Mapping[str, Raw]], datetime | None] = attrs.field(eq=False, repr=False)
 
     def __str__(self) -> str:
         return f"by({self.name})"
@@ -91,7 +92,7 @@ class By:
 Candidate: TypeAlias = Field | At | Now | Latest | Earliest | Reread | By
 
 
-def _candidate(given: str | datetime | Candidate) -> Candidate:
+def _candidate(given: object) -> Candidate:
     match given:
         case str():
             return Field(given)
@@ -137,8 +138,8 @@ def _candidates(given: Iterable[str | datetime | Candidate] | str) -> tuple[Cand
     return tuple(map(_candidate, given))
 
 
-def _codes(given: Iterable[Code]) -> frozenset[Code]:
-    codes = frozenset([given] if isinstance(given, str) else given)
+def _codes(given: Code | Iterable[Code]) -> frozenset[Code]:
+    codes = frozenset[Code]([given] if isinstance(given, str) else given)
     for code in codes:
         if code not in CODES:
             msg = f"unknown code {code!r}; one of {', '.join(CODES)}"
@@ -156,8 +157,8 @@ class Repair:
     """
 
     field: str
-    candidates: tuple[Candidate, ...] = field(converter=_candidates)
-    codes: frozenset[Code] = field(default=MISSING, converter=_codes)
+    candidates: tuple[Candidate, ...] = attrs.field(converter=_candidates)
+    codes: frozenset[Code] = attrs.field(default=MISSING, converter=_codes)
 
     def __attrs_post_init__(self) -> None:
         if not self.candidates:

@@ -7,7 +7,7 @@ The language is closed: two rules, three terms, one connective (`&`), one compar
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, TypeAlias, assert_never
 
@@ -189,11 +189,15 @@ class Ordered:
 Rule: TypeAlias = Present | Ordered
 
 
+def _each_once(rules: Iterable[Rule]) -> tuple[Rule, ...]:
+    return tuple(dict.fromkeys(rules))
+
+
 @frozen
 class Guard:
     """What must hold of a record: all of its rules. Join guards with `&`."""
 
-    rules: tuple[Rule, ...] = field(converter=lambda rules: tuple(dict.fromkeys(rules)))
+    rules: tuple[Rule, ...] = field(converter=_each_once)
 
     def __and__(self, other: Guard) -> Guard:
         return Guard(self.rules + other.rules)
@@ -312,14 +316,14 @@ def updated_at_guard(
     return guard & in_order(earliest, created, NOW + skew) & in_order(Field(_name(created)) - tolerance, updated)
 
 
-def _name(name: str) -> str:
+def _name(name: object) -> str:
     if not isinstance(name, str):
         msg = f"a field is named by text, not by {name!r}"
         raise UsageError(msg)
     return name
 
 
-def _term(term: str | datetime | Term) -> Term:
+def _term(term: object) -> Term:
     match term:
         case str():
             return Field(term)

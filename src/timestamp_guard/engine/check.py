@@ -30,7 +30,7 @@ def check(
     Look at every record of *source* once, and count what is wrong.
 
     `report.ok` says whether all is well: no record is broken and, if *strict*, none was left undecided.
-    Up to *samples* of each fault are kept; `violations` gives all.
+    *samples* are kept, at least one of every fault; `violations` gives all.
 
     Raises:
         UsageError: a field is not there, or has no encoding.

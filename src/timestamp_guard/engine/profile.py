@@ -6,7 +6,6 @@ A description, not a check: it looks at some records and says how many.
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
@@ -86,6 +85,13 @@ def profile(
     """
     names = list(fields)
     encodings = encodings_for(names, source.encodings)
+    values = sampled(source, names, sample)
+    clock = clock_of(now)
+    return {name: describe(name, values[name], encodings[name], clock()) for name in names}
+
+
+def sampled(source: Source, names: Sequence[str], sample: int = SAMPLE) -> dict[str, list[Raw]]:
+    """The raw values that the first *sample* records of *source* hold in the fields *names*."""
     values: dict[str, list[Raw]] = {name: [] for name in names}
     taken = 0
     for page in pages(source, min(sample, 10_000)):
@@ -95,8 +101,7 @@ def profile(
                 values[name].append(record.get(name, ABSENT))
         if taken >= sample:
             break
-    clock = clock_of(now)
-    return {name: describe(name, values[name], encodings[name], clock()) for name in names}
+    return values
 
 
 def describe(name: str, raws: Sequence[Raw], encoding: Encoding, now: int) -> Profile:
@@ -130,13 +135,14 @@ def shares(present: Sequence[Raw], now: int) -> dict[str, float]:
     """The share of *present* that is a plausible instant in each encoding: between 2000 and a day after *now*."""
     found = {}
     for encoding in GUESSES:
-        fit = sum(_plausible(raw, encoding, now) for raw in present)
+        fit = sum(plausible(raw, encoding, now) for raw in present)
         if fit:
             found[str(encoding)] = fit / len(present)
     return found
 
 
-def _plausible(raw: Raw, encoding: Encoding, now: int) -> bool:
+def plausible(raw: Raw, encoding: Encoding, now: int) -> bool:
+    """Whether *raw* is an instant between 2000 and a day after *now*."""
     instant = decode(raw, encoding)
     return isinstance(instant, int) and PLAUSIBLE_FROM <= instant <= now + DAY
 
@@ -160,16 +166,20 @@ def ensure_fits(source: Source, guard: Guard, *, now: int | Callable[[], int] | 
     Raises:
         EncodingMismatch: fewer than half of a field's values are plausible as declared, and nearly all in another encoding.
     """
-    clock = clock_of(now or time.time_ns)
-    for name, found in profile(source, guard.fields, now=clock, sample=sample).items():
-        declared = encodings_for([name], source.encodings)[name]
-        share = found.fits.get(str(declared), 0.0)
-        if str(declared) not in map(str, GUESSES):
+    clock = clock_of(now)()
+    encodings = encodings_for(guard.fields, source.encodings)
+    for name, raws in sampled(source, guard.fields, sample).items():
+        declared = encodings[name]
+        present = [raw for raw in raws if decode(raw, declared) not in {"missing", "null"}]
+        if len(present) < FEW:
             continue
-        best = best_encoding(found.fits)
-        if found.present >= FEW and share < 0.5 and best is not None and best[1] >= 0.9:
+        share = sum(plausible(raw, declared, clock) for raw in present) / len(present)
+        if share >= 0.5:
+            continue
+        best = best_encoding(shares(present, clock))
+        if best is not None and best[1] >= 0.9:
             msg = (
-                f"{name} of {source.name} is declared {declared}, and {1 - share:.0%} of {found.present:,} sampled "
+                f"{name} of {source.name} is declared {declared}, and {1 - share:.0%} of {len(present):,} sampled "
                 f"values do not fit it; {best[1]:.0%} are {best[0]}: declare {name}={best[0]}"
             )
             raise EncodingMismatch(msg)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from fractions import Fraction
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, TypeAlias, assert_never, cast
 
 from ..errors import InvalidTimestamps
 from ..instants import ABSENT, EXACT_FLOAT, Encoding, Encodings, Raw, decoder, encodings_for
@@ -158,6 +158,8 @@ def _compare(code: _Code, pair: Pair, number: Mapping[str, int], encodings: Mapp
                 return str((instant + term.shift_ns) // step)
             case Now():
                 base = now
+            case _:
+                assert_never(term)
         shifted = f"({base} + {term.shift_ns})" if term.shift_ns else base
         return f"{shifted} // {step}" if step != 1 else shifted
 

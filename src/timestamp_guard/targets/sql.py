@@ -69,7 +69,8 @@ def mends(repair: Repair, encodings: Mapping[str, Encoding]) -> bool:
 def _plain(candidate: Candidate, target: Encoding, encodings: Mapping[str, Encoding]) -> bool:
     match candidate:
         case Field(name):
-            return not candidate.shift_ns and encodings[name].same_form(target)
+            # With other placeholders it would have to be asked whether the candidate is present by its own.
+            return not candidate.shift_ns and encodings[name] == target
         case At() | Now():
             return abs(encode(candidate.shift_ns + getattr(candidate, "instant", 0), target)) < 2**62
         case _:
@@ -140,19 +141,20 @@ def is_infinite(value: Expression) -> Expression:
     return bare(value).in_([constant(math.inf), constant(-math.inf)])
 
 
+def _one_if(test: Expression) -> Expression:
+    """A test as the number that it is in SQLite."""
+    return sa.type_coerce(test, sa.Integer())
+
+
 def _floored(value: Expression, by: int) -> Expression:
     """A finite number divided by *by* and rounded down; CAST and `/` would round towards zero."""
     whole = sa.cast(value, sa.Integer())
-    down = whole - (bare(value) < whole)
+    down = whole - _one_if(bare(value) < whole)
     if by == 1:
         return down
-    rest = (down % constant(by) + constant(by)) % constant(by)
-    return _divided(down - rest, by)
-
-
-def _divided(value: Expression, by: int) -> Expression:
-    """Integer division as SQLite does it; SQLAlchemy's own operators would make a float of it."""
-    return value.op("/", precedence=8)(constant(by))
+    # SQLAlchemy's own division would make a float of it. Nothing is subtracted before it, or the least integer would
+    # become a float too.
+    return down.op("/", precedence=8)(constant(by)) - _one_if(down % constant(by) < constant(0))
 
 
 def _whole_steps(pair: Pair, encodings: Mapping[str, Encoding]) -> tuple[int, int, int]:
@@ -238,11 +240,13 @@ class SqlGuard:
         if high:
             tests.append(bare(value) < self._high(name))
         if low and high:
-            # Between two numbers lie only numbers, and no infinity; what is left is imprecise or a placeholder.
+            # Between two numbers lie only numbers; what is left is imprecise, an infinity too, or a placeholder.
             if not self._positive(name) and encoding.placeholders.numbers:
                 tests.append(sa.not_(is_placeholder(value, encoding)))
-            whole = sa.func.typeof(value) == constant("integer")
-            tests.append(sa.or_(bare(value) <= constant(EXACT_FLOAT), whole))
+            near = bare(value) <= constant(EXACT_FLOAT)
+            if not self._positive(name):
+                near = sa.and_(near, bare(value) >= constant(-EXACT_FLOAT))
+            tests.append(sa.or_(near, sa.func.typeof(value) == constant("integer")))
         else:
             tests.append(cause_of(value, encoding) == constant(0))
         return sa.and_(*tests)
@@ -334,9 +338,9 @@ class SqlGuard:
             value = bare(columns[name])
             said: Expression = constant(0)
             if low:
-                said = said + (value < self._low(name)) * constant(1 << bit)
+                said = said + _one_if(value < self._low(name)) * constant(1 << bit)
             if high:
-                said = said + (value >= self._high(name)) * constant(1 << bit + 1)
+                said = said + _one_if(value >= self._high(name)) * constant(1 << bit + 1)
             total = total + sa.case((causes[name] == constant(0), said), else_=constant(0))
             bit += 2
         for pair in self.pairs:

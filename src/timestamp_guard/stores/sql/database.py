@@ -13,11 +13,11 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeAlias
-from urllib.parse import quote
 
 import sqlalchemy as sa
 from attrs import field, frozen
 from sqlalchemy.dialects import sqlite
+from sqlalchemy.sql.compiler import IdentifierPreparer
 
 from ...errors import (
     StoreDamaged,
@@ -31,7 +31,25 @@ from ...errors import (
 
 __all__ = ["Database", "Prepared", "path_of", "prepare", "quoted"]
 
+
+
+class _Names(IdentifierPreparer):
+    """
+    Every name in backticks.
+
+    SQLite takes a name in double quotes that is no column, because it was dropped a moment ago, for a text of that
+    spelling, and a name without quotes may be a keyword of a later release: neither can be in backticks.
+    """
+
+    def __init__(self, dialect: sa.Dialect) -> None:
+        super().__init__(dialect, initial_quote="`", escape_quote="`")
+
+    def quote(self, ident: str, force: Any = None) -> str:  # noqa: ARG002 - the signature is SQLAlchemy's
+        return self.quote_identifier(ident)
+
+
 _DIALECT: Final = sqlite.dialect(paramstyle="named")
+_DIALECT.identifier_preparer = _Names(_DIALECT)
 _OLDEST: Final = (3, 35, 0)
 
 Parameters: TypeAlias = Mapping[str, Any]
@@ -79,34 +97,40 @@ class Database:
             raise StoreError(msg)
         self.path = path
         self.read_only = read_only
-        if path.is_dir():
-            msg = f"{path} is a folder, not a SQLite file"
-            raise StoreMissing(msg)
-        if not path.exists() and not create:
-            msg = f"there is no file {path}"
-            raise StoreMissing(msg)
-        mode = "ro" if read_only else "rwc" if create else "rw"
-        self._driver = self._open(mode, timeout)
+        self._ensure_file(create=create)
+        # Beside the file itself, where *path* is a link to it.
+        self.log = (real := path.resolve()).with_name(real.name + "-wal")
         with self._named():
-            if read_only:
-                try:
-                    self._driver.execute("SELECT count(*) FROM sqlite_master").fetchone()
-                except sqlite3.OperationalError as problem:
-                    # What a killed writer left half-written must be taken back first, and that takes a writer:
-                    # open as one, and promise to change nothing.
-                    if not _needs_recovery(problem):
-                        raise
-                    self._driver.close()
-                    self._driver = self._open("rw", timeout)
-                    self._driver.execute("PRAGMA query_only = ON")
-            self._driver.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            try:
+                self._driver = self._open("ro" if read_only else "rwc" if create else "rw", timeout)
+            except sqlite3.OperationalError as problem:
+                # What a killed writer left half-written must be taken back first, and that takes a writer: open as
+                # one, and promise to change nothing.
+                if not read_only or not _needs_recovery(problem):
+                    raise
+                self._driver = self._open("rw", timeout)
+                self._driver.execute("PRAGMA query_only = ON")
+
+    def _ensure_file(self, *, create: bool) -> None:
+        try:
+            there = self.path.exists()
+            if there and not self.path.is_file():
+                raise StoreMissing(f"{self.path} is {'a folder' if self.path.is_dir() else 'no file'}, not a SQLite database")
+        except OSError as problem:
+            raise StoreError(f"{self.path} cannot be looked at: {problem.strerror}") from None
+        if not there and not create:
+            raise StoreMissing(f"there is no file {self.path}")
 
     def _open(self, mode: str, timeout: float) -> sqlite3.Connection:
-        address = f"file:{quote(str(self.path.absolute()))}?mode={mode}"
-        with self._named():
-            driver = sqlite3.connect(address, uri=True, isolation_level=None, timeout=timeout, check_same_thread=False)
-        # Text that is no UTF-8 is a value like others: it must be read to be reported.
-        driver.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
+        address = f"{self.path.absolute().as_uri()}?mode={mode}"
+        driver = sqlite3.connect(address, uri=True, isolation_level=None, timeout=timeout, check_same_thread=False)
+        try:
+            # Text that is no UTF-8 is a value like others: it must be read to be reported.
+            driver.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
+            driver.execute("SELECT count(*) FROM sqlite_master").fetchone()  # the first look at the file
+        except BaseException:
+            driver.close()
+            raise
         return driver
 
     def run(self, statement: Prepared | str, parameters: Parameters | tuple[Any, ...] = ()) -> sqlite3.Cursor:
@@ -171,20 +195,24 @@ class Database:
             StoreError: it cannot be written, or does not read back whole.
         """
         if path.exists():
-            msg = f"there is a file {path} already: name one for the backup that is not there"
-            raise UsageError(msg)
+            raise UsageError(f"there is a file {path} already: name one for the backup that is not there")
+        if not path.parent.is_dir():
+            raise StoreMissing(f"there is no folder {path.parent} for the backup {path.name}")
         part = path.with_name(path.name + ".part")
-        with self._named(path):
-            copy = sqlite3.connect(part, isolation_level=None)
-            try:
-                self._driver.backup(copy, pages=1000)
+        part.unlink(missing_ok=True)  # what a killed process left
+        ((mode,),) = self.rows("PRAGMA journal_mode")
+        try:
+            with self._named(path), contextlib.closing(sqlite3.connect(part, isolation_level=None)) as copy:
+                # At once, for a copy by parts begins anew whenever somebody writes; but without a write-ahead log,
+                # a copy at once would keep all others from writing for as long as it takes.
+                self._driver.backup(copy, pages=-1 if mode == "wal" else 1000)
                 (said,) = copy.execute("PRAGMA quick_check").fetchone()
-            finally:
-                copy.close()
-        if said != "ok":
-            msg = f"the backup {part} does not read back whole: {said}"
-            raise StoreDamaged(msg)
-        part.rename(path)
+            if said != "ok":
+                raise StoreDamaged(f"the backup {path} does not read back whole: {said}")
+            part.rename(path)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
 
     def close(self) -> None:
         """Close the file."""
@@ -203,6 +231,11 @@ class Database:
         match code:
             case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
                 return StoreLocked(f"{path} is locked by another process; try again when it is done")
+            case sqlite3.SQLITE_READONLY if name in _HALF_WRITTEN:
+                return StoreReadOnly(
+                    f"{path} was left half-written by a process that was killed, and can only be read ({problem}): make "
+                    f"the file and its folder writable, so that it can be mended"
+                )
             case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM:
                 return StoreReadOnly(f"{path} can only be read ({problem}): make the file and its folder writable")
             case sqlite3.SQLITE_FULL:
@@ -212,13 +245,19 @@ class Database:
             case sqlite3.SQLITE_CORRUPT:
                 return StoreDamaged(f"{path} is damaged ({problem}): restore it from a backup, or try sqlite3's .recover")
             case sqlite3.SQLITE_CANTOPEN:
-                return StoreMissing(f"{path} cannot be opened: {problem}")
+                return StoreError(
+                    f"{path} cannot be opened ({problem}): make it readable, and where it has a write-ahead log its "
+                    f"folder writable, or copy it to a folder that is"
+                )
             case sqlite3.SQLITE_CONSTRAINT:
                 return problem
             case _:
                 return StoreError(f"{path}: {problem}" + (f" ({name})" if name else ""))
 
 
+_HALF_WRITTEN: Final = {"SQLITE_READONLY_ROLLBACK", "SQLITE_READONLY_RECOVERY"}
+
+
 def _needs_recovery(problem: sqlite3.Error) -> bool:
     name = getattr(problem, "sqlite_errorname", "")
-    return name in {"SQLITE_READONLY_ROLLBACK", "SQLITE_READONLY_RECOVERY", "SQLITE_CANTOPEN", "SQLITE_READONLY_CANTINIT"}
+    return name in {*_HALF_WRITTEN, "SQLITE_CANTOPEN", "SQLITE_READONLY_CANTINIT"}

@@ -48,13 +48,14 @@ class SqlLedger:
     A ledger in the tables of *database*.
 
     *thawed* says how a value of the ledger becomes a raw value: in a store's own database they are what they are.
+    *key* are the columns by which a row is found again; each run remembers those that it began with.
     """
 
     def __init__(
-        self, database: Database, thawed: Callable[[Any], Raw] = lambda value: value, keys: int = 1
+        self, database: Database, thawed: Callable[[Any], Raw] = lambda value: value, key: Sequence[str] = ()
     ) -> None:
         self.database = database
-        self.keys = keys
+        self.key = tuple(key)
         self._thawed = thawed
         self._tables: bool | None = None
 
@@ -86,7 +87,7 @@ class SqlLedger:
             msg = f"the ledger in {where} is of version {newest}, and this release knows {VERSION}: upgrade timestamp_guard"
             raise LedgerError(msg)
         tables = {row[0] for row in self.database.rows("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        missing = ({*_COLUMNS} - columns) | ({CHANGES, QUARANTINE} - tables)
+        missing = ({*_COLUMNS, "key"} - columns) | ({CHANGES, QUARANTINE} - tables)
         if missing:
             msg = (
                 f"the ledger in {where} is damaged: {', '.join(sorted(missing))} missing; restore it from a backup, "
@@ -98,7 +99,7 @@ class SqlLedger:
         """Make the tables, inside a transaction, with room for the columns of a key."""
         if not self.exists():
             columns = ", ".join(f'"{name}" {_TYPES.get(name, "INTEGER")}' for name in _COLUMNS if name != "id")
-            self.database.run(f"CREATE TABLE {RUNS} (id INTEGER PRIMARY KEY, version INTEGER NOT NULL, {columns})")
+            self.database.run(f"CREATE TABLE {RUNS} (id INTEGER PRIMARY KEY, version INTEGER NOT NULL, key TEXT, {columns})")
             self.database.run(
                 f"CREATE TABLE {CHANGES} (id INTEGER PRIMARY KEY, run INTEGER NOT NULL, field TEXT, "
                 f"before, after, candidate, state INTEGER NOT NULL DEFAULT {MADE}, row, key_1)"
@@ -107,7 +108,7 @@ class SqlLedger:
             self.database.run(f"CREATE TABLE {QUARANTINE} (id INTEGER PRIMARY KEY, run INTEGER NOT NULL, reason TEXT, key_1)")
         for table in (CHANGES, QUARANTINE):
             have = {row[1] for row in self.database.rows(f"PRAGMA table_info({table})")}
-            for index in range(1, self.keys + 1):
+            for index in range(1, len(self.key) + 1):
                 if f"key_{index}" not in have:
                     self.database.run(f"ALTER TABLE {table} ADD COLUMN key_{index}")
 
@@ -127,17 +128,21 @@ class SqlLedger:
         return [run for run in found if table is None or run.table == table]
 
     def _run(self, row: dict[str, Any]) -> Run:
+        number = row.get("id")
         try:
             counts = Counts(**{name: row.pop(name) for name in _COUNTS})
             cursor = row.pop("cursor")
             run = Run(**row, counts=counts, cursor=None if cursor is None else thaw(cursor))
-            json.loads(run.plan)
-            # Everything below relies on these being numbers.
-            _ = run.generation + run.lease_until + run.sweep + counts.left + counts.changed
+            # Everything else relies on these being what they should.
+            _ = run.generation + run.lease_until + run.sweep + run.found + counts.left + counts.changed
+            _ = run.now + run.started + (run.finished or 0) + (run.first_change or 0) + (run.last_change or 0)
+            _ = dict(json.loads(run.plan)), dict(json.loads(run.owner or "{}"))
         except (TypeError, ValueError, KeyError) as problem:
-            msg = f"the ledger in {self.database.path} is damaged: run {row.get('id')} cannot be read ({problem})"
-            raise LedgerError(msg) from None
+            raise self._damaged(number, problem) from None
         return run
+
+    def _damaged(self, number: Any, problem: Exception) -> LedgerError:
+        return LedgerError(f"the ledger in {self.database.path} is damaged: run {number} cannot be read ({problem})")
 
     def begin(self, run: Run) -> Run:
         """See :class:`~timestamp_guard.ledger.Ledger`."""
@@ -153,10 +158,18 @@ class SqlLedger:
             names = ", ".join(f'"{name}"' for name in values)
             marks = ", ".join(f":{name}" for name in values)
             cursor = self.database.run(
-                f"INSERT INTO {RUNS} (version, {names}) VALUES ({VERSION}, {marks})",  # noqa: S608 - our own names
-                values,
+                f"INSERT INTO {RUNS} (version, key, {names}) VALUES ({VERSION}, :key, {marks})",  # noqa: S608 - our own names
+                {**values, "key": json.dumps(self.key)},
             )
             return evolve(run, id=cursor.lastrowid)
+
+    def key_of(self, run: Run) -> tuple[str, ...]:
+        """The columns by which *run* finds rows again."""
+        ((key,),) = self.database.rows(f"SELECT key FROM {RUNS} WHERE id = ?", (run.id,))  # noqa: S608 - our own name
+        try:
+            return tuple(map(str, json.loads(key)))
+        except (TypeError, ValueError) as problem:
+            raise self._damaged(run.id, problem) from None
 
     def _undone(self, run: Run) -> bool:
         return bool(
@@ -260,9 +273,11 @@ class SqlLedger:
             msg = f"the ledger in {self.database.path} is damaged: it holds {value!r} where a value belongs ({problem})"
             raise LedgerError(msg) from None
 
-    @staticmethod
-    def _name(run: Run, candidate: Any) -> str | None:
-        return run.candidates[candidate] if isinstance(candidate, int) else candidate
+    def _name(self, run: Run, candidate: Any) -> str | None:
+        try:
+            return run.candidates[candidate] if isinstance(candidate, int) else candidate
+        except LookupError as problem:
+            raise self._damaged(run.id, problem) from None
 
     def quarantined(self, run: Run) -> list[Quarantined]:
         """See :class:`~timestamp_guard.ledger.Ledger`."""

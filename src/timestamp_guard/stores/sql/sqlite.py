@@ -18,10 +18,10 @@ from attrs import evolve
 from ..._faults import point, reach
 from ...engine.stepwise import assess as assess_pages
 from ...engine.stepwise import fairly, survey as survey_pages
-from ...errors import UsageError, WriteFailed, WriteUndone
+from ...errors import PlanChanged, UsageError, WriteFailed, WriteUndone
 from ...instants import Cause, Encoding, Encodings, encodings_for
 from ...job import Job
-from ...ledger import Change, Cursor, Key, Run
+from ...ledger import Change, Cursor, Key, Run, freeze, thaw
 from ...predicate import Fault, violations
 from ...repairs import needs
 from ...rules import Guard, Moment, Pair
@@ -29,8 +29,8 @@ from ...targets.sql import SqlGuard, mends, speaks
 from ..base import Assessment, Clock, Page, Sample, Step, Survey
 from .database import Database, path_of, quoted
 from .ledger import CHANGES, QUARANTINE, SqlLedger
-from .statements import Place, Statements, Window, by_sql
-from .table import Table, ensure_unique, reflect
+from .statements import Place, Restore, Statements, UndoStatements, Window, by_sql
+from .table import Table, Trigger, ensure_unique, reflect, triggers
 
 __all__ = ["SqliteStore"]
 
@@ -42,7 +42,7 @@ STEP_DONE: Final = point("step done")
 UNDO_WRITTEN: Final = point("undo written")
 UNDO_DONE: Final = point("undo done")
 
-WAL_CHECKPOINT: Final = 16 * 2**20
+WAL_CHECKPOINT: Final = 32 * 2**20
 WAL_MOST: Final = 48 * 2**20
 """From so many bytes on the write-ahead log is copied back; and waited for, where readers keep it from being."""
 
@@ -78,7 +78,7 @@ class SqliteStore:
         try:
             self.table: Table = reflect(self.database, table, [key] if isinstance(key, str) else key)
             self._declared_key = key is not None
-            self.ledger = SqlLedger(self.database, keys=max(1, len(self.table.key)))
+            self.ledger = SqlLedger(self.database, key=self.table.key)
             if not read_only:
                 self._settle_in()
         except BaseException:
@@ -87,12 +87,16 @@ class SqliteStore:
         self._place = Place.of(self.table)
         self._prepared: tuple[Job, bool, Statements] | None = None
         self._span: tuple[int, int] | None = None
+        self._keys: dict[int, tuple[str, ...]] = {0: self.table.key}
+        self._sparse = False
+        self._schema: int | None = None
         self._busy = 0.0
         self._steps = self._checkpoint_after = 0
         ((self._page_size,),) = self.database.rows("PRAGMA page_size")
 
     def _settle_in(self) -> None:
         """Settings of this connection alone; none of them is stored in the file."""
+        self.database.run("PRAGMA foreign_keys = ON")  # what the user's schema forbids, we do not do either
         ((mode,),) = self.database.rows("PRAGMA journal_mode")
         if mode == "wal":
             # Copying the log back is ours to do between two steps, so that no step is held up by it. A step need not
@@ -145,12 +149,12 @@ class SqliteStore:
 
     def scan(self, after: Cursor, limit: int) -> Page:
         """Rows in the order in which they are stored, with all their columns."""
-        return self._scan([column.name for column in self.table.columns], after, limit)
+        return self._scan(self.fields(), after, limit)
 
     def _scan(self, names: Sequence[str], after: Cursor, limit: int) -> Page:
-        rows = self._rows(names, after, limit)
+        rows = self._rows(names, None if after is None else thaw(after), limit)
         records = [(key, record) for _, key, record in rows]
-        return Page(records, list(rows[-1][0]) if len(rows) == limit else None)
+        return Page(records, freeze(rows[-1][0]) if len(rows) == limit else None)
 
     def _rows(
         self, names: Sequence[str], after: Cursor, limit: int
@@ -260,10 +264,10 @@ class SqliteStore:
     def prepare(self, job: Job, clock: Clock) -> bool:
         """Whether there is anything to mend; if so, try one row, and take that back."""
         self._refuse(job)
-        limit = 1
         probe = Run(0, "backfill", self.name, job.plan(), job.pinned, generation=0)
-        found = self._find(job, probe, clock, limit)
-        if found is None or not found.work:
+        while (found := self._find(job, probe, clock, 1)) is not None and not found.work:
+            probe = evolve(probe, cursor=list(found.last))
+        if found is None:
             return False
         try:
             with self.database.writing():
@@ -272,7 +276,7 @@ class SqliteStore:
                 raise _TakenBack
         except _TakenBack:
             return True
-        except sqlite3.IntegrityError:
+        except _UNWRITABLE:
             return True  # this row cannot be written; whether others can is for the run to find out
         finally:
             self.ledger.forget()
@@ -300,6 +304,7 @@ class SqliteStore:
 
     def step(self, job: Job, run: Run, clock: Clock, limit: int) -> Step:
         """Find work by a read, then judge, record, write, prove and save in one transaction."""
+        self._same_key(run)
         found = self._find(job, run, clock, limit)
         if found is None:
             return Step(self.ledger.save(evolve(run, cursor=None)), done=True)
@@ -314,10 +319,8 @@ class SqliteStore:
                 reach(STEP_BEGUN)
                 made, refused, last_change = self._write(job, run, found, clock)
                 reach(STEP_WRITTEN)
-                counts = evolve(
-                    run.counts, changed=run.counts.changed + made, refused=run.counts.refused + refused
-                )
-                run = evolve(
+                counts = evolve(run.counts, changed=run.counts.changed + made, refused=run.counts.refused + refused)
+                after = evolve(
                     run,
                     cursor=list(found.last),
                     counts=counts,
@@ -325,17 +328,35 @@ class SqliteStore:
                     first_change=last_change - made + 1 if made and run.first_change is None else run.first_change,
                     last_change=last_change if made else run.last_change,
                 )
-                self.ledger.put(run)
+                self.ledger.put(after)
                 reach(STEP_SAVED)
-        except sqlite3.IntegrityError as problem:
+        except _UNWRITABLE as problem:
             if limit > 1:
-                msg = f"a write to {self.name} failed: {problem}"
-                raise WriteFailed(msg) from None
+                raise WriteFailed(f"a write to {self.name} failed: {problem}") from None
             return self._quarantine(run, found, str(problem))
         held = time.monotonic_ns() - waited
         reach(STEP_DONE)
+        if found.rows is None and self.table.has_rowid:
+            # Few rows in so many numbers: they may be far apart. Counting them costs a little, so look again now and then.
+            self._sparse = made < limit // 8 if not self._sparse else found.last[0] - found.first[0] > 2 * limit
         self._busy = held / 2e9 if waited - asked > 2_000_000 else 0.0
-        return Step(run, False, made + refused, held, waited - asked, self._fraction(found.last))
+        return Step(after, False, made + refused, held, waited - asked, self._fraction(found.last))
+
+    def _same_key(self, run: Run) -> None:
+        """
+        Make sure that the run finds rows by the key that it began with.
+
+        Raises:
+            PlanChanged: it would not.
+        """
+        if run.id not in self._keys and run.id is not None:
+            self._keys[run.id] = self.ledger.key_of(run)
+        if (was := self._keys[run.id or 0]) != self.table.key:
+            names = [", ".join(key) or "nothing" for key in (was, self.table.key)]
+            raise PlanChanged(
+                f"run {run.id} on {self.name} is unfinished and tells rows apart by {names[0]}, not by {names[1]}: open "
+                f"the table with that key, or roll the run back first"
+            )
 
     def _find(self, job: Job, run: Run, clock: Clock, limit: int) -> Window | None:
         """The next window that holds work; None at the end of the table."""
@@ -350,7 +371,7 @@ class SqliteStore:
             if not rows:
                 return None
             first = rows[0]
-            return Window(first, place.end(self.database, self.table, first, limit), None)
+            return Window(first, place.end(self.database, first, limit, counted=self._sparse), None)
         return self._judge(job, run, clock, limit)
 
     def _judge(self, job: Job, run: Run, clock: Clock, limit: int) -> Window | None:
@@ -385,7 +406,10 @@ class SqliteStore:
         (before,) = self.database.rows(f"SELECT coalesce(max(id), 0) FROM {CHANGES}")[0]  # noqa: S608 - our own name
         if found.rows is None:
             said = self._statements(job, skipping=run.counts.quarantined > 0)
-            values = said.values(job, job.moment(clock())) | self._place.window(found.first, found.last) | {"run": run.id}
+            values = said.values(job, job.moment(clock())) | self._place.window(found.first, found.last) | {
+                "run": run.id,
+                "before": before,
+            }
             made = self.database.run(said.record, values).rowcount
             reach(STEP_RECORDED)
             written = self.database.run(said.write, values).rowcount if made else 0
@@ -402,63 +426,62 @@ class SqliteStore:
                     refused += 1
             reach(STEP_RECORDED)
         if made != written or (made and not self._kept(job, before)):
-            raise self._undone_by_a_trigger(job)
+            raise self._undone_by_a_trigger(job.field)
         return made, refused, before + made
 
     def _kept(self, job: Job, after: int) -> bool:
         """Whether every row holds what was written: by looking, where anything could have changed it since."""
-        column = self.table.column(job.field)
-        if not any(each.on_update for each in self._triggers()) and column.affinity != "TEXT":
-            # No trigger, so the row holds what the statement said; numbers keep their value in every other affinity.
+        watched = any(each.on_update for each in self._triggers())
+        if not watched and self.table.column(job.field).affinity != "REAL":
+            # No trigger, so the row holds what the statement said; only a REAL column would change a number.
             return True
         ((lost,),) = self.database.rows(self._place.proof(self.table, job.field), {"after": after})
+        if lost and not watched:
+            raise _NotHeld(f"{job.field} is declared {self.table.column(job.field).declared}, which cannot hold the number")
         return not lost
 
-    def _triggers(self) -> Sequence[Any]:
+    def _triggers(self) -> Sequence[Trigger]:
         """The triggers of the table, looked at again when the schema has changed."""
         ((version,),) = self.database.rows("PRAGMA schema_version")
-        if version != getattr(self, "_schema", None):
-            self.table = evolve(self.table, triggers=reflect(self.database, self.table.name, self.table.key).triggers)
+        if version != self._schema:
+            self.table = evolve(self.table, triggers=triggers(self.database, self.table.name))
             self._schema = version
         return self.table.triggers
 
-    def _undone_by_a_trigger(self, job: Job) -> WriteUndone:
+    def _undone_by_a_trigger(self, name: str) -> WriteUndone:
         names = [each.name for each in self._triggers() if each.on_update]
-        who = f"trigger {' or '.join(names)} changes it" if names else "the column's type changes it"
-        msg = (
-            f"what is written to {job.field} of {self.name} does not stay: {who}; nothing of this step was kept. "
-            f"Drop the trigger for as long as the run takes, and create it again after"
-            if names
-            else f"what is written to {job.field} of {self.name} does not stay: {who}; nothing of this step was kept"
+        return WriteUndone(
+            f"what is written to {name} of {self.name} does not stay: trigger {' or '.join(names)} changes it; nothing of "
+            f"this step was kept. Drop the trigger for as long as the run takes, and create it again after"
         )
-        return WriteUndone(msg)
 
     def _quarantine(self, run: Run, found: Window, reason: str) -> Step:
         """Set the one row of a failed step aside, and go on after it."""
-        names = [f"key_{index}" for index in range(1, len(self.table.key) + 1)]
         columns = ", ".join(quoted(name) for name in self.table.key)
-        sql = (
-            f"INSERT INTO {QUARANTINE} (run, reason, {', '.join(names)}) SELECT :run, :reason, {columns} "  # noqa: S608
-            f"FROM {quoted(self.table.name)} WHERE {self._place.exactly}"
-        )
+        rows = f"SELECT :run, :reason, {columns} FROM {quoted(self.table.name)} WHERE {self._place.exactly}"  # noqa: S608
+        return self._set_aside(run, rows, self._place.values("at", found.first), list(found.first), reason)
+
+    def _set_aside(self, run: Run, rows: str, values: Mapping[str, Any], cursor: Cursor, reason: str) -> Step:
+        names = ", ".join(f"key_{index}" for index in range(1, len(self.table.key) + 1))
         with self.database.writing():
             self.ledger.fence(run)
-            values = {"run": run.id, "reason": reason, **self._place.values("at", found.first)}
-            self.database.run(sql, values)
-            counts = evolve(run.counts, quarantined=run.counts.quarantined + 1)
-            run = evolve(run, cursor=list(found.first), counts=counts, found=run.found + 1)
+            sql = f"INSERT INTO {QUARANTINE} (run, reason, {names}) {rows}"
+            aside = self.database.run(sql, {"run": run.id, "reason": reason, **values}).rowcount  # 0 if gone meanwhile
+            counts = evolve(run.counts, quarantined=run.counts.quarantined + aside)
+            run = evolve(run, cursor=cursor, counts=counts, found=run.found + aside)
             self.ledger.put(run)
-        return Step(run, done=False, touched=1)
+        return Step(run, done=False, touched=aside)
 
     def undo(self, run: Run, undone: Run, clock: Clock, limit: int) -> Step:  # noqa: ARG002 - other stores ask it
         """Take changes back where the row still holds what was written, in one transaction."""
+        table = self._as_it_was(undone)
         top = (run.cursor if run.cursor is not None else (undone.last_change or 0) + 1) - 1
         first = undone.first_change or 0
         if undone.last_change is None or top < first:
             return Step(self.ledger.save(run), done=True)
         bottom = max(first, top - limit + 1)
         values = {"undone": undone.id, "bottom": bottom, "top": top}
-        said = self._place.undo(self.table, undone.field)
+        said = self._place.undo(table, undone.field)
         asked = time.monotonic_ns()
         waited = asked
         try:
@@ -467,40 +490,66 @@ class SqliteStore:
                 self.ledger.fence(run)
                 reach(STEP_BEGUN)
                 ((there,),) = self.database.rows(said.count, values)
-                restored = self.database.run(said.by_row, values).rowcount if said.by_row else 0
+                watched = any(each.on_update for each in self._triggers())
+                back = self._held_before(said, values) if watched else 0
+                restored = self._restore(said.by_row, values, once=undone.sweep == 1) if said.by_row else 0
                 if restored < there:  # rows may have other places since: VACUUM gives them new ones
-                    restored += self.database.run(said.by_key, values).rowcount
+                    restored += self._restore(said.by_key, values, once=False)
                 reach(UNDO_WRITTEN)
-                if self._triggers() and restored:
-                    ((held,),) = self.database.rows(said.proof, values)
-                    if held < restored:
-                        raise WriteUndone(
-                            f"what is restored to {undone.field} of {self.name} does not stay: a trigger changes it; "
-                            f"drop it for as long as the rollback takes"
-                        )
+                if watched and self._held_before(said, values) < back + restored:
+                    raise self._undone_by_a_trigger(undone.field)
                 counts = evolve(
                     run.counts,
                     changed=run.counts.changed + restored,
                     refused=run.counts.refused + there - restored,
                 )
-                run = evolve(run, cursor=bottom, counts=counts)
-                self.ledger.put(run)
+                after = evolve(run, cursor=bottom, counts=counts)
+                self.ledger.put(after)
                 reach(STEP_SAVED)
-        except sqlite3.IntegrityError as problem:
+        except _UNWRITABLE as problem:
             if limit > 1:
-                msg = f"a write to {self.name} failed: {problem}"
-                raise WriteFailed(msg) from None
-            counts = evolve(run.counts, quarantined=run.counts.quarantined + 1)
-            return Step(self.ledger.save(evolve(run, cursor=bottom, counts=counts)), done=False, touched=1)
+                raise WriteFailed(f"a write to {self.name} failed: {problem}") from None
+            names = ", ".join(f"key_{index}" for index in range(1, len(table.key) + 1))
+            rows = f"SELECT :run, :reason, {names} FROM {CHANGES} WHERE id = :bottom AND run = :undone"  # noqa: S608
+            return self._set_aside(run, rows, values, bottom, str(problem))
         held_ns = time.monotonic_ns() - waited
         reach(UNDO_DONE)
         span = max(1, (undone.last_change or 0) - first)
-        return Step(run, False, there, held_ns, waited - asked, 1 - (bottom - first) / span)
+        return Step(after, False, there, held_ns, waited - asked, 1 - (bottom - first) / span)
+
+    def _held_before(self, said: UndoStatements, values: Mapping[str, Any]) -> int:
+        ((count,),) = self.database.rows(said.proof, values)
+        return int(count)
+
+    def _restore(self, said: Restore, values: Mapping[str, Any], *, once: bool) -> int:
+        """
+        Give a stretch of changes back, and say how many rows are.
+
+        A run that went through the table more than once may have changed a row twice: then from the newest, one by one.
+        """
+        if once or not self.database.rows(said.twice, values):
+            return self.database.run(said.at_once, values).rowcount
+        numbers = range(values["top"], values["bottom"] - 1, -1)
+        return sum(self.database.run(said.at_once, {**values, "bottom": n, "top": n}).rowcount for n in numbers)
+
+    def _as_it_was(self, run: Run) -> Table:
+        """
+        The table with the key by which *run* remembers rows, whatever it is opened with now.
+
+        Raises:
+            UnknownName: a column that the run knows is not there any more.
+        """
+        key = self.ledger.key_of(run)
+        for name in (*key, run.field):
+            self.table.column(name)
+        return evolve(self.table, key=key)
 
     def overlap(self, run: Run, newer: Sequence[Run]) -> Run | None:
-        """The first of *newer* that changed a row that *run* changed."""
+        """The first of *newer* that changed a row that *run* changed, or remembers rows by another key."""
+        table = self._as_it_was(run) if newer else self.table
         for other in newer:
-            if self.database.rows(self._place.overlap(self.table), {"run": run.id, "other": other.id}):
+            found = self.database.rows(self._place.overlap(table), {"run": run.id, "other": other.id})
+            if found or self.ledger.key_of(other) != table.key:
                 return other
         return None
 
@@ -514,7 +563,7 @@ class SqliteStore:
         if self._steps < self._checkpoint_after:
             return self._busy
         try:
-            size = self.database.path.with_name(self.database.path.name + "-wal").stat().st_size
+            size = self.database.log.stat().st_size
         except FileNotFoundError:
             return self._busy
         if size < WAL_CHECKPOINT:
@@ -554,6 +603,14 @@ class SqliteStore:
 
 class _TakenBack(Exception):
     """Ends the transaction of a trial."""
+
+
+class _NotHeld(Exception):
+    """A column cannot hold what was written to it."""
+
+
+_UNWRITABLE: Final = (sqlite3.IntegrityError, OverflowError, _NotHeld)
+"""A write that this row or table will never take: an integer beyond 64 bits, too."""
 
 
 class _Columns:

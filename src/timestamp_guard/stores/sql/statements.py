@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import sqlalchemy as sa
 from attrs import field, frozen
@@ -27,7 +27,7 @@ from .table import Table
 __all__ = ["Place", "Statements", "Window", "by_sql"]
 
 Expression: TypeAlias = sa.ColumnElement[Any]
-ROWID_MOST = 2**63 - 1
+ROWID_MOST: Final = 2**63 - 1
 
 
 @frozen
@@ -50,16 +50,17 @@ class Window:
 
 @frozen
 class Place:
-    """Where rows are: the columns `names` of the table `table`, in whose order they are stored."""
+    """Where rows are: the columns `names` of the table `table`, in whose order they are stored, by `collations`."""
 
     table: str
     names: tuple[str, ...]
     rowid: bool
+    collations: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, table: Table) -> Place:
         """The place of the rows of *table*."""
-        return cls(table.name, table.place, table.has_rowid)
+        return cls(table.name, table.place, table.has_rowid, table.collations)
 
     @property
     def source(self) -> sa.TableClause:
@@ -68,7 +69,9 @@ class Place:
 
     @property
     def columns(self) -> list[Expression]:
-        """The columns in whose order rows are stored."""
+        """The columns in whose order rows are stored, which need not be the order of their own collations."""
+        if self.collations:
+            return [sa.collate(_of(name), how) for name, how in zip(self.names, self.collations, strict=True)]
         return [sa.column(name) for name in self.names]
 
     @staticmethod
@@ -106,7 +109,8 @@ class Place:
     @property
     def exactly(self) -> str:
         """Whether a row is at the place `at`, as text."""
-        return " AND ".join(f"{quoted(name)} = :at_{index}" for index, name in enumerate(self.names))
+        how = [f" COLLATE {quoted(each)}" for each in self.collations] or [""] * len(self.names)
+        return " AND ".join(f"{quoted(name)}{how[index]} = :at_{index}" for index, name in enumerate(self.names))
 
     @functools.lru_cache(maxsize=32)  # noqa: B019 - places are few and small
     def rows(self, names: tuple[str, ...], key: tuple[str, ...], after: bool) -> Prepared:  # noqa: FBT001 - cached by it
@@ -116,21 +120,27 @@ class Place:
             said = said.where(self.beyond("after"))
         return prepare(said.order_by(*self.columns).limit(_mark("limit")))
 
-    def end(self, database: Database, table: Table, first: Sequence[Any], limit: int) -> tuple[Any, ...]:
-        """The last place of a window of at most *limit* rows that begins at *first*."""
-        if self.rowid:
+    def end(self, database: Database, first: Sequence[Any], limit: int, *, counted: bool) -> tuple[Any, ...]:
+        """
+        The last place of a window of at most *limit* rows that begins at *first*.
+
+        Unless they are *counted*, that many rowids: where those are far apart, that is one row.
+        """
+        if self.rowid and not counted:
             return (min(first[0] + limit - 1, ROWID_MOST),)
-        said = self._end(limit > 1)
-        rows = database.rows(said, {**self.values("first", first), "skip": limit - 1})
-        if rows:
-            return tuple(rows[0])
-        backwards = [column.desc() for column in self.columns]
-        return tuple(database.rows(prepare(sa.select(*self.columns).select_from(sa.table(table.name)).order_by(*backwards).limit(1)))[0])
+        rows = database.rows(self._end(), {**self.values("first", first), "skip": limit - 1})
+        rows = rows or database.rows(self._last())
+        return max(tuple(rows[0]), tuple(first)) if rows and self.rowid else tuple(rows[0] if rows else first)
 
     @functools.lru_cache(maxsize=8)  # noqa: B019 - as above
-    def _end(self, several: bool) -> Prepared:  # noqa: FBT001, ARG002 - one statement for both
+    def _end(self) -> Prepared:
         said = sa.select(*self.columns).select_from(self.source).where(self.beyond("first", or_at=True))
         return prepare(said.order_by(*self.columns).limit(sa.literal_column("1")).offset(_mark("skip")))
+
+    @functools.lru_cache(maxsize=8)  # noqa: B019 - as above
+    def _last(self) -> Prepared:
+        backwards = [column.desc() for column in self.columns]
+        return prepare(sa.select(*self.columns).select_from(self.source).order_by(*backwards).limit(sa.literal_column("1")))
 
     # -- a look at all rows
 
@@ -184,42 +194,46 @@ class Place:
 
     def proof(self, table: Table, name: str) -> Prepared:
         """How many of the newest changes are not what their rows hold."""
-        changes, rows = sa.table(CHANGES, *map(sa.column, _all(table))).alias("c"), self._rows_of(table, name)
-        lost = sa.or_(exact(rows.c[name]).is_not(changes.c.after), rows.c[self.names[0]].is_(None))
+        changes, rows = _changes(table).alias(CHANGE), self._rows_of(table, name)
+        kept = _holds(table, name, rows.c[name], changes.c.after)
         joined = changes.outerjoin(rows, self._same(table, changes, rows, row=True))
+        lost = sa.or_(sa.not_(kept), rows.c[self.names[0]].is_(None))
         return prepare(sa.select(sa.func.count()).select_from(joined).where(changes.c.id > _mark("after"), lost))
 
     @functools.lru_cache(maxsize=8)  # noqa: B019 - as above
     def undo(self, table: Table, name: str) -> UndoStatements:
         """The statements that give a stretch of changes back."""
-        changes, rows = sa.table(CHANGES, *map(sa.column, _all(table))).alias("c"), self._rows_of(table, name)
+        changes, rows = _changes(table).alias(CHANGE), self._rows_of(table, name)
         stretch = sa.and_(
             changes.c.id.between(_mark("bottom"), _mark("top")),
             changes.c.run == _mark("undone"),
             changes.c.state == sa.literal_column(str(MADE)),
         )
         target = sa.table(self.table, *(sa.column(each) for each in dict.fromkeys((*self.names, *table.key, name))))
-        ours = exact(target.c[name]).is_(changes.c.after)
+        ours = _holds(table, name, target.c[name], changes.c.after)
 
-        def restore(*, row: bool) -> Prepared:
+        def restore(*, row: bool) -> Restore:
             same = self._same(table, changes, target, row=row)
-            return prepare(sa.update(target).values({name: changes.c.before}).where(stretch, same, ours))
+            by = [changes.c.row] if row else [changes.c[each] for each in _keys(table)]
+            grouped = sa.select(sa.literal_column("1")).select_from(changes).where(stretch).group_by(*by)
+            return Restore(
+                prepare(sa.update(target).values({name: changes.c.before}).where(stretch, same, ours)),
+                prepare(grouped.having(sa.func.count() > sa.literal_column("1")).limit(sa.literal_column("1"))),
+            )
 
         held = changes.join(rows, self._same(table, changes, rows, row=False))
+        back = _holds(table, name, rows.c[name], changes.c.before)
         return UndoStatements(
             prepare(sa.select(sa.func.count()).select_from(changes).where(stretch)),
             restore(row=True) if self.rowid else None,
             restore(row=False),
-            prepare(
-                sa.select(sa.func.count()).select_from(held).where(stretch, exact(rows.c[name]).is_(changes.c.before))
-            ),
+            prepare(sa.select(sa.func.count()).select_from(held).where(stretch, back)),
         )
 
     def overlap(self, table: Table) -> Prepared:
         """Whether two runs changed the same row."""
-        one = sa.table(CHANGES, *map(sa.column, _all(table))).alias("one")
-        two = sa.table(CHANGES, *map(sa.column, _all(table))).alias("two")
-        same = [one.c[f"key_{i}"] == two.c[f"key_{i}"] for i in range(1, len(table.key) + 1)]
+        one, two = _changes(table).alias("one"), _changes(table).alias("two")
+        same = [one.c[each] == two.c[each] for each in _keys(table)]
         said = sa.select(sa.literal_column("1")).select_from(one.join(two, sa.and_(*same)))
         return prepare(said.where(one.c.run == _mark("run"), two.c.run == _mark("other")).limit(sa.literal_column("1")))
 
@@ -229,12 +243,12 @@ class Place:
 
     def _same(self, table: Table, changes: Any, rows: Any, *, row: bool) -> Expression:
         """Whether a change and a row belong together: by key, and where the row is found faster so, by its place too."""
-        same = [rows.c[name] == changes.c[f"key_{index}"] for index, name in enumerate(table.key, 1)]
+        pairs = [(rows.c[name], changes.c[each]) for name, each in zip(table.key, _keys(table), strict=True)]
+        # A column's own collation may take two keys for one. It is that of the index, though.
+        same = [exact(held).is_(key) for held, key in pairs]
         if row and self.rowid:
-            # The unary plus keeps the key out of the choice of an index: the rowid is the fastest there is.
-            same = [bare(rows.c[name]).is_(changes.c[f"key_{index}"]) for index, name in enumerate(table.key, 1)]
-            same.insert(0, rows.c[self.names[0]] == changes.c.row)
-        return sa.and_(*same)
+            return sa.and_(rows.c[self.names[0]] == changes.c.row, *same)
+        return sa.and_(*(held == key for held, key in pairs), *same)
 
 
 @frozen
@@ -261,12 +275,20 @@ class RowStatements:
 
 
 @frozen
+class Restore:
+    """Give a stretch of changes back at once; and whether one row was changed twice in it, so that the order matters."""
+
+    at_once: Prepared
+    twice: Prepared
+
+
+@frozen
 class UndoStatements:
-    """Count a stretch of changes, give it back by place or by key, and count what is back."""
+    """Count a stretch of changes, give it back by place or by key, and count the rows that hold what they did before."""
 
     count: Prepared
-    by_row: Prepared | None
-    by_key: Prepared
+    by_row: Restore | None
+    by_key: Restore
     proof: Prepared
 
 
@@ -302,7 +324,7 @@ def by_sql(table: Table, place: Place, job: Job, *, skipping: bool) -> Statement
     repair = SqlRepair(guard, job.repair, job.encodings)
     broken: Expression = repair.broken()
     if skipping:
-        broken = sa.and_(broken, sa.not_(_quarantined(table)))
+        broken = sa.and_(broken, sa.not_(_set_aside(table)))
     work = sa.and_(broken, repair.mendable())
     several = len(job.repair.candidates) > 1
     chosen = repair.chosen() if several else sa.literal_column("0")
@@ -312,6 +334,10 @@ def by_sql(table: Table, place: Place, job: Job, *, skipping: bool) -> Statement
     ordered = places.order_by(*place.columns).limit(sa.literal_column("1"))
     identity = [sa.column(name) for name in (table.key or place.names)]
     source = sa.select(_mark("run"), *_kept(place, table), held, repair.after(), chosen).select_from(place.source)
+    target = sa.update(sa.table(table.name, sa.column(job.field)))
+    # What was recorded is what is written; by rowid, that is twice as fast as judging the window again.
+    newest = sa.select(sa.column("row")).select_from(_changes(table)).where(sa.column("id") > _mark("before"))
+    recorded = place.columns[0].in_(newest)
     candidate = repair.chosen().label("candidate")
     inner = sa.select(candidate).select_from(place.source).where(broken).subquery()
     return Statements(
@@ -319,9 +345,7 @@ def by_sql(table: Table, place: Place, job: Job, *, skipping: bool) -> Statement
         prepare(ordered),
         prepare(places.where(place.beyond("after")).order_by(*place.columns).limit(sa.literal_column("1"))),
         prepare(sa.insert(_changes(table)).from_select(_named(table), source.where(within, work))),
-        prepare(
-            sa.update(sa.table(table.name, sa.column(job.field))).values({job.field: repair.after()}).where(within, work)
-        ),
+        prepare(target.values({job.field: repair.after()}).where(recorded if place.rowid else sa.and_(within, work))),
         prepare(sa.select(inner.c.candidate, sa.func.count()).select_from(inner).group_by(inner.c.candidate)),
         prepare(
             sa.select(held, repair.after(), repair.chosen(), *identity)
@@ -343,22 +367,37 @@ def exact(value: Expression) -> Expression:
     return sa.collate(bare(value), "BINARY")
 
 
+def _of(name: str) -> Expression:
+    return sa.column(name, sa.types.NullType())
+
+
 def _mark(name: str) -> Expression:
     return sa.bindparam(name, None, type_=sa.types.NullType())
 
 
-def _all(table: Table) -> tuple[str, ...]:
-    return ("id", "run", "before", "after", "candidate", "state", "row", *(f"key_{i}" for i in range(1, len(table.key) + 1)))
+CHANGE: Final = "timestamp_guard_change"
+"""What a change is called in a statement: a name that no table of the user's has."""
+
+
+def _holds(table: Table, name: str, held: Expression, value: Expression) -> Expression:
+    """Whether a column holds *value*: of the same type too, unless it is the column that gives numbers their type."""
+    same = exact(held).is_(value)
+    return sa.and_(same, sa.func.typeof(held) == sa.func.typeof(value)) if table.column(name).affinity == "BLOB" else same
+
+
+def _keys(table: Table) -> list[str]:
+    return [f"key_{index}" for index in range(1, len(table.key) + 1)]
 
 
 def _changes(table: Table) -> sa.TableClause:
-    return sa.table(CHANGES, *map(sa.column, _all(table)))
+    names = ("id", "run", "before", "after", "candidate", "state", "row", *_keys(table))
+    return sa.table(CHANGES, *map(sa.column, names))
 
 
 def _named(table: Table) -> list[str]:
     """The columns of a change that a statement fills, in its order."""
     row = ["row"] if table.has_rowid else []
-    return ["run", *row, *(f"key_{i}" for i in range(1, len(table.key) + 1)), "before", "after", "candidate"]
+    return ["run", *row, *_keys(table), "before", "after", "candidate"]
 
 
 def _kept(place: Place, table: Table) -> list[Expression]:
@@ -367,11 +406,13 @@ def _kept(place: Place, table: Table) -> list[Expression]:
     return [*row, *map(sa.column, table.key)]
 
 
-def _quarantined(table: Table) -> Expression:
-    aside = sa.table(QUARANTINE, sa.column("run"), *(sa.column(f"key_{i}") for i in range(1, len(table.key) + 1)))
-    rows = sa.table(table.name, *map(sa.column, table.key))
-    same = [aside.c[f"key_{index}"] == rows.c[name] for index, name in enumerate(table.key, 1)]
-    return sa.exists().where(aside.c.run == _mark("run"), *same).correlate(rows)
+def _set_aside(table: Table) -> Expression:
+    """Whether the run has quarantined a row."""
+    names = _keys(table)
+    aside = sa.table(QUARANTINE, sa.column("run"), *map(sa.column, names))
+    keys = sa.select(*(aside.c[name] for name in names)).where(aside.c.run == _mark("run"))
+    held = [exact(sa.column(name)) for name in table.key]
+    return held[0].in_(keys) if len(held) == 1 else sa.tuple_(*held).in_(keys)
 
 
 def _class_of(raw: Raw) -> str:

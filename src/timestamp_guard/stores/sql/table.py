@@ -21,12 +21,13 @@ OURS: Final = "timestamp_guard_"
 
 @frozen
 class Column:
-    """A column: its name, declared type, and whether it is computed or may not be null."""
+    """A column: its name, declared type, whether it is computed or may not be null, and whether its table is STRICT."""
 
     name: str
     declared: str
     generated: bool
     not_null: bool
+    strict: bool = False
 
     @property
     def affinity(self) -> str:
@@ -36,7 +37,7 @@ class Column:
             return "INTEGER"
         if any(each in declared for each in ("CHAR", "CLOB", "TEXT")):
             return "TEXT"
-        if "BLOB" in declared or not declared or declared == "ANY":
+        if "BLOB" in declared or not declared or (self.strict and declared == "ANY"):
             return "BLOB"
         return "REAL" if any(each in declared for each in ("REAL", "FLOA", "DOUB")) else "NUMERIC"
 
@@ -50,16 +51,15 @@ class Trigger:
 
     @property
     def on_update(self) -> bool:
-        """Whether an UPDATE can set it off."""
-        head = re.split(r"\bBEGIN\b", self.sql, maxsplit=1, flags=re.IGNORECASE)[0]
-        return re.search(r"\bUPDATE\b", head, re.IGNORECASE) is not None
+        """Whether an UPDATE may set it off: it might be named so, or do so, and is counted then too."""
+        return re.search("UPDATE", self.sql, re.IGNORECASE) is not None
 
 
 @frozen
 class Table:
     """
     A table: `key` are the columns that identify a row, none where there are none; `place` those in whose order it is
-    stored: the rowid under a name that no column shadows, or the primary key of a WITHOUT ROWID table.
+    stored: the rowid under a name that no column shadows, or the primary key of a WITHOUT ROWID table, by `collations`.
     """
 
     name: str
@@ -67,8 +67,8 @@ class Table:
     columns: tuple[Column, ...]
     key: tuple[str, ...]
     place: tuple[str, ...]
+    collations: tuple[str, ...]
     triggers: tuple[Trigger, ...]
-    strict: bool
 
     @property
     def has_rowid(self) -> bool:
@@ -115,38 +115,58 @@ def reflect(database: Database, name: str, key: Sequence[str] | None) -> Table:
 
     Raises:
         UnknownName: there is no such table, or no such key column.
-        UsageError: it is a table of ours, or the declared key is not unique.
+        UsageError: it is a view, a table of ours, or one whose rows cannot be told apart.
     """
-    rows = database.rows("SELECT type, name, sql FROM sqlite_master WHERE name = ? AND type IN ('table', 'view')", (name,))
-    if not rows:
-        raise UnknownName("table", name, str(database.path), tables(database))
+    found = database.rows("SELECT type, rootpage FROM sqlite_master WHERE name = ? AND type IN ('table', 'view')", (name,))
+    if not found:
+        known = tables(database)
+        raise UnknownName("table", name, str(database.path) if known else f"{database.path}, which has no tables", known)
     if name.startswith(OURS):
-        msg = f"{name} is part of the ledger of timestamp_guard"
-        raise UsageError(msg)
-    kind, name, sql = rows[0]
+        raise UsageError(f"{name} is part of the ledger of timestamp_guard")
+    ((kind, page),) = found
+    if kind == "view":
+        raise UsageError(f"{name} is a view: name the table that its rows are stored in")
+    if not page:
+        kind = "virtual table"
     info = database.rows(f"PRAGMA table_xinfo({quoted(name)})")
-    columns = tuple(
-        Column(row[1], row[2] or "", row[6] in {2, 3}, bool(row[3])) for row in info if row[6] != 1
-    )
-    listed = {row[1]: row for row in database.rows("PRAGMA table_list")} if _version(database) >= (3, 37) else {}
-    without_rowid = bool(listed[name][4]) if name in listed else _says(sql, "WITHOUT ROWID")
-    strict = bool(listed[name][5]) if name in listed else _says(sql, "STRICT")
-    if name in listed and listed[name][2] in {"virtual", "shadow"}:
-        kind = listed[name][2]
+    strict = any(row[5] for row in database.rows("PRAGMA table_list") if row[1] == name)
+    columns = tuple(Column(row[1], row[2] or "", row[6] in {2, 3}, bool(row[3]), strict) for row in info if row[6] != 1)
+    indexes = _indexes(database, name)
+    without_rowid = any(index.clustered for index in indexes)
     primary = tuple(row[1] for row in sorted(info, key=lambda row: row[5]) if row[5])
-    place = primary if without_rowid else _rowid(columns, info)
-    triggers = tuple(
-        Trigger(row[0], row[1])
-        for row in database.rows("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = ?", (name,))
-    )
-    table = Table(name, kind, columns, (), place, triggers, strict)
+    # No index of its own: then a primary key is the rowid, and never null.
+    whole = len(primary) == 1 and not without_rowid and not any(index.primary for index in indexes)
+    table = Table(name, kind, columns, (), (), (), triggers(database, name))
     if key:
         for each in key:
             table.column(each)
         chosen = tuple(key)
     else:
-        chosen = _key(database, table, primary, info, without_rowid=without_rowid)
-    return Table(name, kind, columns, chosen, place, triggers, strict)
+        sure = without_rowid or whole or all(table.column(each).not_null for each in primary)
+        chosen = _key(database, table, primary if sure else (), primary, indexes)
+    taken = {column.name.lower() for column in columns}
+    free = [each for each in ("rowid", "_rowid_", "oid") if each not in taken]
+    collations: tuple[str, ...] = ()
+    if without_rowid:
+        place = primary
+        collations = next((index.collations for index in indexes if index.primary), ())
+    elif free or whole:
+        place = tuple(free[:1]) or primary
+    else:
+        raise UsageError(
+            f"table {name} has columns named rowid, _rowid_ and oid, which hide the number of a row, and no INTEGER "
+            f"PRIMARY KEY: rename one of them"
+        )
+    return Table(name, kind, columns, chosen, place, collations, table.triggers)
+
+
+def triggers(database: Database, name: str) -> tuple[Trigger, ...]:
+    """The triggers of the table *name*."""
+    # `tbl_name` is as CREATE TRIGGER spelled it, in whatever case.
+    found = database.rows(
+        "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = ? COLLATE NOCASE ORDER BY rowid", (name,)
+    )
+    return tuple(Trigger(*row) for row in found)
 
 
 def ensure_unique(database: Database, table: Table) -> None:
@@ -173,48 +193,43 @@ def ensure_unique(database: Database, table: Table) -> None:
         raise NoIdentity(msg)
 
 
-def _version(database: Database) -> tuple[int, ...]:
-    ((said,),) = database.rows("SELECT sqlite_version()")
-    return tuple(int(part) for part in said.split(".")[:2])
+@frozen
+class _Index:
+    """
+    An index over all rows that holds every key once: that of the primary key, if it is; and if it ends without the
+    rowid, it is the table itself.
+    """
+
+    primary: bool
+    clustered: bool
+    columns: tuple[str | None, ...]
+    collations: tuple[str, ...]
 
 
-def _says(sql: str, words: str) -> bool:
-    tail = sql.rpartition(")")[2]
-    return re.search(words.replace(" ", r"\s+"), tail, re.IGNORECASE) is not None
-
-
-def _rowid(columns: Sequence[Column], info: Sequence[tuple[object, ...]]) -> tuple[str, ...]:
-    taken = {column.name.lower() for column in columns}
-    for name in ("rowid", "_rowid_", "oid"):
-        if name not in taken:
-            return (name,)
-    # All three names are columns: only an INTEGER PRIMARY KEY, which is the rowid, can tell rows apart.
-    whole = [str(row[1]) for row in info if row[5] == 1 and str(row[2]).upper() == "INTEGER"]
-    return tuple(whole[:1])
+def _indexes(database: Database, name: str) -> list[_Index]:
+    found = []
+    for _, index, unique, origin, partial in database.rows(f"PRAGMA index_list({quoted(name)})"):
+        if unique and not partial:
+            rows = database.rows(f"PRAGMA index_xinfo({quoted(index)})")
+            keys = [row for row in rows if row[5]]
+            primary, clustered = origin == "pk", origin == "pk" and all(row[1] != -1 for row in rows)
+            found.append(_Index(primary, clustered, tuple(row[2] for row in keys), tuple(row[4] for row in keys)))
+    return found
 
 
 def _key(
-    database: Database,
-    table: Table,
-    primary: tuple[str, ...],
-    info: Sequence[tuple[object, ...]],
-    *,
-    without_rowid: bool,
+    database: Database, table: Table, sure: tuple[str, ...], primary: tuple[str, ...], indexes: Sequence[_Index]
 ) -> tuple[str, ...]:
     """The primary key if it holds no null, else a unique index over columns that are not null."""
-    if primary:
-        # A rowid table lets nulls into any primary key but INTEGER PRIMARY KEY: an old mistake that SQLite keeps.
-        sure = without_rowid or all(table.column(name).not_null for name in primary)
-        whole = len(primary) == 1 and table.column(primary[0]).declared.upper() == "INTEGER"
-        if sure or whole or not _has_nulls(database, table.name, primary):
-            return primary
-    for row in database.rows(f"PRAGMA index_list({quoted(table.name)})"):
-        name, unique, partial = row[1], row[2], row[4]
-        if not unique or partial:
-            continue
-        indexed = [each[2] for each in database.rows(f"PRAGMA index_info({quoted(name)})")]
-        if indexed and all(each is not None and table.column(each).not_null for each in indexed):
-            return tuple(indexed)
+    if sure:
+        return sure
+    # A rowid table lets nulls into any primary key but INTEGER PRIMARY KEY: an old mistake that SQLite keeps.
+    if primary and not _has_nulls(database, table.name, primary):
+        return primary
+    for index in indexes:
+        columns = tuple(each for each in index.columns if each is not None)
+        if columns == index.columns and all(table.column(each).not_null for each in columns):
+            return columns
     return ()
 
 
