@@ -8,27 +8,25 @@ import logging
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final
 
 from attrs import evolve
 
 from .._faults import point, reach
-from ..errors import LeaseLost, StoreFull, TooManyFailures, UsageError, WriteFailed, WriteUndone
+from ..errors import LeaseLost, StoreFull, TooManyFailures, UsageError, WriteUndone
 from ..instants import brief
 from ..job import Job
 from ..ledger import Counts, Ledger, Run, Status, undone_by
 from ..repairs import Repair
 from ..rules import Guard
-from ..stores.base import BatchStore, Clock, Source, Step
+from ..stores.base import BatchStore, Clock, Source
 from .drive import clock_of, drive
 from .lease import LEASE, acquire, me, release, renewed
 from .pace import Pace
 from .plan import job_for
+from .walk import Progress, walk
 
-__all__ = ["Progress", "backfill"]
-
-Progress: TypeAlias = Callable[[Step], None]
-"""Is told of every step."""
+__all__ = ["backfill"]
 
 SWEEPS: Final = 3
 """How often a run goes through the store for what came or was refused meanwhile."""
@@ -164,21 +162,18 @@ class _Worker:
 
     def _sweep(self, run: Run, began: Counts) -> Run:
         """Go through the store once, from where the run stands."""
-        while True:
-            try:
-                step = self.driven.step(self.job, renewed(run, self.lease), self.clock, self.pace.size)
-            except WriteFailed:
-                self.pace.failed()
-                continue
-            run = step.run
-            if step.held_ns:
-                self.pace.held(step.held_ns, self.driven.target)
-            if self.progress is not None:
-                self.progress(step)
+        job, clock = self.job, self.clock
+        for stands in walk(
+            lambda current, limit: self.driven.step(job, current, clock, limit),
+            run,
+            self.driven,
+            self.pace,
+            self.lease,
+            self.progress,
+        ):
+            run = stands
             self._breaker(run, began)
-            if step.done:
-                return run
-            self.pace.pause(self.driven.throttle)
+        return run
 
     def _breaker(self, run: Run, began: Counts) -> None:
         failed = run.counts.quarantined - began.quarantined

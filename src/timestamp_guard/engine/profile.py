@@ -34,7 +34,17 @@ SAMPLE: Final = 100_000
 GUESSES: Final = tuple(
     map(
         Encoding.parse,
-        ("epoch_ms", "epoch_s", "epoch_us", "epoch_ns", "rfc3339", "iso8601", "iso8601@UTC", "datetime", "datetime@UTC"),
+        (
+            "epoch_ms",
+            "epoch_s",
+            "epoch_us",
+            "epoch_ns",
+            "rfc3339",
+            "iso8601",
+            "iso8601@UTC",
+            "datetime",
+            "datetime@UTC",
+        ),
     )
 )
 
@@ -159,12 +169,15 @@ FEW: Final = 20
 """Fewer values than this prove nothing about a column."""
 
 
-def ensure_fits(source: Source, guard: Guard, *, now: int | Callable[[], int] | None = None, sample: int = 1000) -> None:
+def ensure_fits(
+    source: Source, guard: Guard, *, now: int | Callable[[], int] | None = None, sample: int = 1000
+) -> None:
     """
     Make sure that the declared encodings are those of the data, by a sample.
 
     Raises:
-        EncodingMismatch: fewer than half of a field's values are plausible as declared, and nearly all in another encoding.
+        EncodingMismatch: fewer than half of a field's values are plausible as declared, and nearly all in another
+            encoding.
     """
     clock = clock_of(now)()
     encodings = encodings_for(guard.fields, source.encodings)

@@ -12,13 +12,13 @@ from typing import Final
 from attrs import evolve
 
 from .._faults import point, reach
-from ..errors import LeaseLost, UsageError, WriteFailed
+from ..errors import LeaseLost, UsageError
 from ..ledger import Ledger, Run, find, undone_by
 from ..stores.base import BatchStore, Source
-from .backfill import Progress
 from .drive import clock_of, drive
 from .lease import LEASE, acquire, me, release, renewed
 from .pace import Pace
+from .walk import Progress, walk
 
 __all__ = ["rollback", "runs"]
 
@@ -152,31 +152,15 @@ def _undo(
     progress: Progress | None,
 ) -> Run:
     try:
-        while True:
-            try:
-                step = driven.undo(renewed(back, lease), undone, clock, pace.size)
-            except WriteFailed:
-                pace.failed()
-                continue
-            back = step.run
-            if step.held_ns:
-                pace.held(step.held_ns, driven.target)
-            if progress is not None:
-                progress(step)
-            if step.done:
-                left = back.counts.refused + back.counts.quarantined
-                back = driven.ledger.save(
-                    evolve(
-                        back,
-                        status="incomplete" if left else "complete",
-                        finished=clock(),
-                        owner=None,
-                        lease_until=0,
-                    )
-                )
-                _log.info("%s", back)
-                return back
-            pace.pause(driven.throttle)
+        for stands in walk(
+            lambda run, limit: driven.undo(run, undone, clock, limit), back, driven, pace, lease, progress
+        ):
+            back = stands
+        left = back.counts.refused + back.counts.quarantined
+        status = "incomplete" if left else "complete"
+        back = driven.ledger.save(evolve(back, status=status, finished=clock(), owner=None, lease_until=0))
+        _log.info("%s", back)
+        return back
     except LeaseLost:
         raise
     except BaseException:

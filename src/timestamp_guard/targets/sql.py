@@ -437,6 +437,6 @@ class SqlRepair:
         return sa.or_(*(self.guard.allows(self.repair.field, value) for value in self.values()))
 
     def after(self) -> Expression:
-        """What a broken row would be given; null where no candidate holds."""
+        """What a broken row would be given where a candidate holds."""
         allowed = [(self.guard.allows(self.repair.field, value), value) for value in self.values()]
         return allowed[0][1] if len(allowed) == 1 else sa.case(*allowed)

@@ -1,0 +1,184 @@
+"""
+The words that several commands share.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar
+
+from attrs import fields_dict, frozen
+from cyclopts import Group, Parameter
+
+from ..config import Table, read_candidate, read_earliest
+from ..errors import UsageError
+from ..instants import Encoding, parse_duration
+
+__all__ = ["ANY", "NO_MENDING", "UNSAID", "Chosen", "Form", "Meaning", "Mending", "Url"]
+
+T = TypeVar("T")
+
+Url: TypeAlias = Annotated[
+    str | None,
+    Parameter(
+        help="The store, like sqlite:///app.db (sqlite:////tmp/app.db from the root). "
+        "Without it, the stores of timestamp-guard.toml."
+    ),
+]
+
+Form: TypeAlias = Annotated[Literal["text", "json"], Parameter(name="--format", help="For people, or for programs.")]
+
+_WHERE: Final = Group("Which tables", sort_key=1)
+_MEANING: Final = Group("What must hold (with a URL; else the configuration file says it)", sort_key=2)
+_MENDING: Final = Group("How to mend (with a URL; else the configuration file says it)", sort_key=3)
+
+
+@Parameter(name="*", negative="", show_default=False, group=_WHERE)
+@frozen(kw_only=True)
+class Chosen:
+    """Which tables a command is about."""
+
+    table: Annotated[
+        tuple[str, ...], Parameter(name="--table", help="This table only; can be repeated. Without it: all.")
+    ] = ()
+    config: Annotated[
+        Path | None,
+        Parameter(help="The configuration file; without it, timestamp-guard.toml in this folder."),
+    ] = None
+
+
+@Parameter(name="*", negative="", show_default=False, group=_MEANING)
+@frozen(kw_only=True)
+class Meaning:
+    """What must hold of a table's records."""
+
+    updated: Annotated[
+        str | None, Parameter(help="The field that says when a record was last changed, like updatedAt.")
+    ] = None
+    created: Annotated[
+        str | None, Parameter(help="The field that says when it was made: never after the updated one.")
+    ] = None
+    encoding: Annotated[
+        tuple[str, ...],
+        Parameter(
+            help="How instants are written: epoch_s, epoch_ms, epoch_us, epoch_ns, rfc3339, iso8601@UTC. "
+            "FIELD=ENCODING for one field; can be repeated."
+        ),
+    ] = ()
+    skew: Annotated[
+        str | None,
+        Parameter(help="How far clocks may be ahead before a value counts as in the future [default: 5s].",
+                  allow_leading_hyphen=True),
+    ] = None  # fmt: skip
+    tolerance: Annotated[
+        str | None,
+        Parameter(help="How much earlier than its creation a change may lie [default: 0s].", allow_leading_hyphen=True),
+    ] = None
+    earliest: Annotated[str | None, Parameter(help="Nothing was written before this date [default: 2000-01-01].")] = (
+        None
+    )
+    key: Annotated[
+        tuple[str, ...],
+        Parameter(help="The field that identifies a record, where the table does not say; repeated for several."),
+    ] = ()
+
+
+@Parameter(name="*", negative="", show_default=False, group=_MENDING)
+@frozen(kw_only=True)
+class Mending:
+    """What may be mended, and from what."""
+
+    fill: Annotated[
+        tuple[str, ...],
+        Parameter(
+            help="Where the right value may be found: a field, now, a date, latest(a, b), earliest(a, b) or "
+            "reread(updatedAt, epoch_s). Repeated: the first one with which the record is sound is taken."
+        ),
+    ] = ()
+    also: Annotated[
+        tuple[str, ...],
+        Parameter(
+            help="A violation to mend besides missing, null and placeholder, like in_future or out_of_order; can "
+            "be repeated. A present value is never replaced unless its code is named."
+        ),
+    ] = ()
+
+
+ANY: Final = Chosen()
+UNSAID: Final = Meaning()
+NO_MENDING: Final = Mending()
+
+
+def said(*options: Meaning | Mending) -> list[str]:
+    """The options that were given."""
+    return [f"--{name}" for each in options for name in fields_dict(type(each)) if getattr(each, name)]
+
+
+def described(url: str, meaning: Meaning, mending: Mending) -> Callable[[str], Table]:
+    """
+    What the options say of a table, as a function of its name.
+
+    Raises:
+        UsageError: one of them cannot be meant.
+    """
+    if meaning.updated is None:
+        msg = "--updated is missing: which field says when a record was last changed?"
+        raise UsageError(msg)
+    if not meaning.encoding:
+        msg = (
+            "--encoding is missing: how are instants written there? epoch_ms, rfc3339 ...? timestamp-guard init "
+            "finds out"
+        )
+        raise UsageError(msg)
+    words: dict[str, Any] = {
+        "updated": meaning.updated,
+        "created": meaning.created,
+        "fill": tuple(_each("--fill", mending.fill, read_candidate)),
+        "also": mending.also,
+        "key": meaning.key,
+    }
+    readers: tuple[tuple[str, str | None, Callable[[str], Any]], ...] = (
+        ("skew", meaning.skew, parse_duration),
+        ("tolerance", meaning.tolerance, parse_duration),
+        ("earliest", meaning.earliest, read_earliest),
+    )
+    for name, given, read in readers:
+        if given is not None:
+            (words[name],) = _each(f"--{name}", (given,), read)
+    default, own = _encodings(meaning)
+    words["encoding"] = own
+    if default is not None:
+        # Which fields are read is known when all the rest is.
+        words["encoding"] = default
+        table = Table.of(url, "", **words)
+        if own:
+            words["encoding"] = dict.fromkeys(table.read(), default) | own
+    return functools.partial(Table.of, url, **words)
+
+
+def _each(option: str, given: tuple[str, ...], read: Callable[[str], T]) -> list[T]:
+    """Read the values of an option; an error names it."""
+    try:
+        return [read(each) for each in given]
+    except UsageError as problem:
+        msg = f"{option}: {problem}"
+        raise UsageError(msg) from None
+
+
+def _encodings(meaning: Meaning) -> tuple[Encoding | None, dict[str, Encoding]]:
+    """`ENCODING` for all fields, and `FIELD=ENCODING` for some."""
+    default: Encoding | None = None
+    own: dict[str, Encoding] = {}
+    for each in meaning.encoding:
+        name, equals, text = each.rpartition("=")
+        (encoding,) = _each("--encoding", (text,), Encoding.parse)
+        if equals:
+            own[name] = encoding
+        elif default is None or default == encoding:
+            default = encoding
+        else:
+            msg = f"--encoding: {default} and {encoding}, both for all fields; say FIELD=ENCODING for each"
+            raise UsageError(msg)
+    return default, own

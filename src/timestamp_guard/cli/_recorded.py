@@ -1,0 +1,80 @@
+"""
+Where runs are recorded: the ledger of every store that was chosen.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+
+from attrs import frozen
+
+from ..errors import UnknownName, UsageError
+from ..ledger import Ledger, Run
+from ..stores import open_store, tables
+from ._options import Chosen
+from ._output import Outcome
+from ._targets import configured
+
+__all__ = ["Recorded", "found", "recorded"]
+
+
+@frozen
+class Recorded:
+    """The ledger of a store, and what it is asked about: the runs of `tables`, of all where there are none."""
+
+    url: str
+    ledger: Ledger
+    tables: tuple[str, ...]
+
+    def runs(self) -> list[Run]:
+        """The runs that are asked about, the oldest first."""
+        return [run for run in self.ledger.runs() if not self.tables or run.table in self.tables]
+
+
+@contextlib.contextmanager
+def recorded(outcome: Outcome, url: str | None, chosen: Chosen) -> Iterator[list[Recorded]]:
+    """
+    The ledgers of all stores that were chosen; reading them creates nothing.
+
+    Raises:
+        UsageError: a table is not there and never was.
+    """
+    asked: dict[str, tuple[str, ...]] = {}
+    if url is not None and chosen.config is None:
+        asked[url] = chosen.table
+    else:
+        for table in configured(url, chosen):
+            asked[table.url] = (*asked.get(table.url, ()), table.name)
+    with contextlib.ExitStack() as stack:
+        ledgers = []
+        for place, names in asked.items():
+            with outcome.store(place, alone=len(asked) == 1):
+                there = tables(place)
+                if not there:
+                    continue
+                # One ledger serves all tables of a store, so any of them will do.
+                store = stack.enter_context(open_store(place, there[0], encodings="epoch_ms", read_only=True))
+                known = dict.fromkeys((*there, *(run.table for run in store.ledger.runs())))
+                for name in names:
+                    if name not in known:
+                        raise UnknownName("table", name, place, known)
+                ledgers.append(Recorded(place, store.ledger, names))
+        yield ledgers
+
+
+def found(ledgers: Sequence[Recorded], number: int) -> tuple[Recorded, Run]:
+    """
+    The run of that number, and where it is recorded.
+
+    Raises:
+        UsageError: there is none, or several stores have one.
+    """
+    hits = [(each, run) for each in ledgers for run in each.runs() if run.id == number]
+    if not hits:
+        where = " and ".join(each.url for each in ledgers) or "a store without tables"
+        raise UnknownName("run", str(number), where, [str(run.id) for each in ledgers for run in each.runs()])
+    if len(hits) > 1:
+        msg = f"there is a run {number} in {' and in '.join(each.url for each, _ in hits)}: give the URL"
+        raise UsageError(msg)
+    return hits[0]

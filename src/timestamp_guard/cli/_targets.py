@@ -1,0 +1,154 @@
+"""
+What a command works on: every table that was chosen, opened.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from attrs import frozen
+
+from ..config import FILE, Table, load
+from ..engine.drive import known
+from ..engine.profile import ensure_fits
+from ..errors import UnknownName, UsageError
+from ..stores import open_store, tables
+from ..stores.base import BatchStore
+from ._options import NO_MENDING, UNSAID, Chosen, Meaning, Mending, described, said
+from ._output import Outcome
+
+__all__ = ["Target", "configured", "targets"]
+
+CLI: Final = "timestamp-guard"
+
+
+@frozen
+class Target:
+    """A table, what is said of it, and what results call it."""
+
+    label: str
+    table: Table
+    store: BatchStore
+
+
+@contextlib.contextmanager
+def targets(
+    outcome: Outcome,
+    url: str | None,
+    chosen: Chosen,
+    meaning: Meaning = UNSAID,
+    mending: Mending = NO_MENDING,
+    *,
+    write: bool = False,
+    fits: bool = True,
+) -> Iterator[list[Target]]:
+    """
+    Every table that the command is about, opened.
+
+    A store that cannot be opened is told of and left out, where there are others.
+
+    Raises:
+        UsageError: one of them is not there, lacks a field, or is written in other encodings than is said: nothing
+            was written then.
+    """
+    with contextlib.ExitStack() as stack:
+
+        def opened(table: Table) -> BatchStore:
+            store = open_store(
+                table.url, table.name, encodings=table.encodings, key=table.key or None, read_only=not write
+            )
+            return stack.enter_context(store)
+
+        found: list[tuple[Table, BatchStore]] = []
+        if url is not None and meaning.updated is not None:
+            if chosen.config is not None:
+                msg = "--config and --updated both say what must hold: leave one out"
+                raise UsageError(msg)
+            make = described(url, meaning, mending)
+            if chosen.table:
+                found = [(table, opened(table)) for table in map(make, dict.fromkeys(chosen.table))]
+            else:
+                found = _with_field(url, make, opened)
+        else:
+            given = said(meaning, mending)
+            if given:
+                msg = f"{given[0]} goes with a URL and --updated; without them, the configuration file says it"
+                raise UsageError(msg)
+            many = configured(url, chosen)
+            for table in many:
+                with outcome.store(table.name, alone=len(many) == 1):
+                    found.append((table, opened(table)))
+        ready = []
+        for (table, store), label in zip(found, _labels([table for table, _ in found]), strict=True):
+            with outcome.store(label, alone=len(found) == 1):
+                known(store, table.named())
+                if fits:
+                    ensure_fits(store, table.guard)
+                ready.append(Target(label, table, store))
+        yield ready
+
+
+def _with_field(
+    url: str, make: Callable[[str], Table], opened: Callable[[Table], BatchStore]
+) -> list[tuple[Table, BatchStore]]:
+    """
+    Every table of the store that has the updated field.
+
+    Raises:
+        UnknownName: none has.
+    """
+    found = []
+    others: dict[str, None] = {}
+    for table in map(make, tables(url)):
+        store = opened(table)
+        fields = store.fields()
+        if table.updated in fields:
+            found.append((table, store))
+        others |= dict.fromkeys(fields)
+    if not found:
+        raise UnknownName("field", make("").updated, f"any table of {url}", others)
+    return found
+
+
+def configured(url: str | None, chosen: Chosen) -> list[Table]:
+    """
+    The tables of the configuration file that were chosen.
+
+    Raises:
+        UsageError: there is no file, or nothing of that name in it.
+    """
+    path = chosen.config or Path(FILE)
+    if chosen.config is None and not path.exists():
+        if url is None:
+            msg = (
+                f"there is no {FILE} in this folder: write one with {CLI} init URL, or say what must hold: "
+                f"URL --updated FIELD --encoding ENCODING"
+            )
+        else:
+            msg = (
+                f"what must hold of {url}? Say --updated FIELD --encoding ENCODING, "
+                f"or write {FILE} with {CLI} init {url}"
+            )
+        raise UsageError(msg)
+    found = list(load(path))
+    if url is not None:
+        urls = list(dict.fromkeys(table.url for table in found))
+        if url not in urls:
+            raise UnknownName("store", url, str(path), urls)
+        found = [table for table in found if table.url == url]
+    names = list(dict.fromkeys(table.name for table in found))
+    for name in chosen.table:
+        if name not in names:
+            raise UnknownName("table", name, str(path), names)
+    return [table for table in found if not chosen.table or table.name in chosen.table]
+
+
+def _labels(found: Sequence[Table]) -> list[str]:
+    """What results call the tables: their names, with the store where that is not enough."""
+    names = [table.name for table in found]
+    return [
+        name if names.count(name) == 1 else f"{name} ({table.url})" for name, table in zip(names, found, strict=True)
+    ]

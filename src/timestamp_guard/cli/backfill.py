@@ -1,0 +1,132 @@
+"""`timestamp-guard backfill`: fill what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from ..engine import Pace, runs
+from ..engine import backfill as fill
+from ..errors import UsageError
+from ..instants import parse_duration
+from ._mending import mendable
+from ._options import ANY, NO_MENDING, UNSAID, Chosen, Form, Meaning, Mending, Url
+from ._output import Outcome, say, say_json
+from ._progress import progress
+from ._targets import Target, targets
+
+__all__ = ["backfill"]
+
+
+def backfill(
+    url: Url = None,
+    /,
+    *,
+    chosen: Chosen = ANY,
+    meaning: Meaning = UNSAID,
+    mending: Mending = NO_MENDING,
+    backup: Annotated[
+        Path | None, Parameter(help="Make a verified copy of the store here first; nothing may be there yet.")
+    ] = None,
+    pace: Annotated[
+        str | None,
+        Parameter(
+            help="For how long other writers may have to wait for a batch: smaller is gentler and slower "
+            "[default: what suits the store: 5ms for SQLite].",
+            allow_leading_hyphen=True,
+        ),
+    ] = None,
+    form: Form = "text",
+) -> int:
+    r"""Fill what is missing, so that it can be taken back.
+
+    Works batch by batch, while others go on writing, and records every change.
+    Killed or interrupted? Call it again, and it goes on where it stood.
+    Exits 1 when something is left that it could not fill.
+
+    Options, tables and fields are looked at before anything is written;
+    where one table fails after that, the others are filled all the same.
+
+      timestamp-guard backfill
+
+      timestamp-guard backfill sqlite:///app.db --updated updatedAt \
+        --encoding epoch_ms --fill createdAt --fill now
+    """
+    outcome = Outcome()
+    hold = _hold(pace)
+    entries: dict[str, Any] = {}
+    with targets(outcome, url, chosen, meaning, mending, write=True) as found:
+        able = mendable(found)
+        copy = None if backup is None else _wanted(backup, [target for target, _ in able])
+        for target, repair in able:
+            with outcome.of(target.label):
+                try:
+                    with progress(target.label, "filled") as told:
+                        run = fill(
+                            target.store,
+                            target.table.guard,
+                            repair,
+                            pace=None if hold is None else Pace(target=hold.total_seconds()),
+                            backup=None if copy is None or copy.exists() else copy,
+                            progress=told,
+                        )
+                except KeyboardInterrupt:
+                    raise KeyboardInterrupt(_how_to_go_on(target)) from None
+                outcome.judged(ok=run.ok)
+                if form == "json":
+                    entries[target.label] = run.to_dict()
+                else:
+                    say(str(run))
+    if form == "json":
+        say_json({"ok": outcome.code == 0, "tables": entries})
+    return outcome.code
+
+
+def _hold(pace: str | None) -> timedelta | None:
+    """
+    How long a batch may keep others waiting.
+
+    Raises:
+        UsageError: it is no duration, or no time at all.
+    """
+    if pace is None:
+        return None
+    try:
+        hold = parse_duration(pace)
+    except UsageError as problem:
+        msg = f"--pace: {problem}"
+        raise UsageError(msg) from None
+    if hold <= timedelta(0):
+        msg = f"--pace: {pace!r} leaves no time to write; wanted a duration like 5ms"
+        raise UsageError(msg)
+    return hold
+
+
+def _wanted(path: Path, found: Sequence[Target]) -> Path | None:
+    """
+    Where a copy is to be made; None where the run that is gone on with made it.
+
+    Raises:
+        UsageError: something is there already, or there are several stores.
+    """
+    urls = {target.table.url for target in found}
+    if len(urls) > 1:
+        msg = f"--backup copies one store, and these are {len(urls)}: give a URL"
+        raise UsageError(msg)
+    if not path.exists():
+        return path
+    if any(run.open for target in found for run in runs(target.store)):
+        return None
+    msg = f"--backup: {path} is there already; name a new file"
+    raise UsageError(msg)
+
+
+def _how_to_go_on(target: Target) -> str:
+    return (
+        f"interrupted at {target.label}; what was filled so far is recorded: call the same command again to go on, or "
+        f"timestamp-guard rollback {target.table.url} to take it back"
+    )

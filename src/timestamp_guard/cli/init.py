@@ -1,0 +1,216 @@
+"""`timestamp-guard init`: look into a store, and write timestamp-guard.toml."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from ..config import FILE
+from ..detect import Detected, Look, detect
+from ..errors import UnknownName, UsageError
+from ..instants import brief
+from ..repairs import reread
+from ..stores import open_store, tables
+from ._options import Form
+from ._output import say, say_json
+
+__all__ = ["init"]
+
+STDOUT = Path("-")
+
+
+def init(
+    url: Annotated[str, Parameter(help="The store, like sqlite:///app.db (sqlite:////tmp/app.db from the root).")],
+    /,
+    *,
+    table: Annotated[
+        tuple[str, ...],
+        Parameter(negative="", show_default=False, help="This table only; can be repeated. Without it: all."),
+    ] = (),
+    output: Annotated[Path, Parameter(help="Where to write the file; - prints it.", allow_leading_hyphen=True)] = Path(
+        FILE
+    ),
+    force: Annotated[
+        bool, Parameter(negative="", show_default=False, help="Replace a file that is there already.")
+    ] = False,
+    form: Form = "text",
+) -> int:
+    """Look into a store, and write timestamp-guard.toml.
+
+    Finds the fields that say when a record was made and changed, and how they
+    are written; looks at the first 10,000 records of each table, and says how
+    sure it is of every guess. `timestamp-guard check` works right away, but
+    read the file before you trust it.
+
+      timestamp-guard init sqlite:///app.db
+    """
+    if output != STDOUT and output.exists() and not force:
+        msg = (
+            f"{output} is there already: name another with --output, print it with --output -, "
+            f"or replace it with --force"
+        )
+        raise UsageError(msg)
+    names = tables(url)
+    for name in table:
+        if name not in names:
+            raise UnknownName("table", name, url, names)
+    found = []
+    left_out = []
+    for name in table or names:
+        with open_store(url, name, encodings="epoch_ms", read_only=True) as store:
+            guess = detect(store, store.fields(), declared=store.declared(), key=store.key)
+        if guess is None:
+            left_out.append(name)
+        else:
+            found.append(guess)
+    if not found:
+        where = f"table {' or '.join(map(repr, table))}" if table else "no table"
+        msg = (
+            f"{where} of {url} has a field that looks like updatedAt; name it: "
+            f"timestamp-guard check {url} --updated FIELD --encoding ENCODING"
+        ).replace("table '", "no table '", 1)
+        raise UsageError(msg)
+    text = "\n".join(_file(_seen_from(url, output), found, left_out))
+    if output == STDOUT:
+        say(text)
+        return 0
+    _write(output, text + "\n", force=force)
+    if form == "json":
+        say_json(
+            {
+                "ok": True,
+                "file": str(output),
+                "tables": {each.table: _entry(each) for each in found},
+                "left_out": left_out,
+            }
+        )
+        return 0
+    for each in found:
+        say(f"{each.table}, {each.sampled:,} records sampled")
+        for look in each.looks:
+            say(f"  {look}{_astray(look)}")
+        say(f"  earliest: {each.earliest}")
+    if left_out:
+        say(f"left out, as nothing in them looks like updatedAt: {', '.join(left_out)}")
+    say(f"wrote {output}; next: timestamp-guard check" + ("" if output == Path(FILE) else f" --config {output}"))
+    return 0
+
+
+def _write(path: Path, text: str, *, force: bool) -> None:
+    try:
+        with path.open("w" if force else "x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        msg = f"{path} was made meanwhile: nothing was written"
+        raise UsageError(msg) from None
+
+
+def _seen_from(url: str, output: Path) -> str:
+    """The address as the file must say it: a relative path is one from the file's own folder."""
+    prefix = "sqlite:///"
+    place = url.removeprefix(prefix)
+    if output == STDOUT or place == url or Path(place).is_absolute() or output.parent == Path():
+        return url
+    return prefix + os.path.relpath(place, output.parent)
+
+
+def _astray(look: Look) -> str:
+    parts = [f"{count:,} look like {name}" for name, count in look.strays.items()]
+    return f"; {', '.join(parts)}" if parts else ""
+
+
+def _entry(each: Detected) -> dict[str, Any]:
+    return {
+        "sampled": each.sampled,
+        "updated": each.updated.name,
+        "created": each.created.name if each.created else None,
+        "earliest": str(each.earliest),
+        "fields": {
+            look.name: {
+                "encoding": str(look.encoding),
+                "share": look.share if look.values else None,
+                "values": look.values,
+                "strays": dict(look.strays),
+            }
+            for look in each.looks
+        },
+    }
+
+
+# -- the file ---------------------------------------------------------------------------------------------------
+
+
+def _file(url: str, found: Sequence[Detected], left_out: Sequence[str]) -> Iterator[str]:
+    yield "# What must hold of the timestamps in these tables, and how they may be mended."
+    yield "# Written by timestamp-guard init: guesses from the first records of each table, each with what it rests on."
+    yield ""
+    yield "[[store]]"
+    yield f"url = {_quoted(url)}"
+    for name in left_out:
+        yield f"# table {brief(name)} is left out: nothing in it looks like updatedAt"
+    for each in found:
+        yield ""
+        yield "[[store.table]]"
+        yield from _table(each)
+
+
+def _table(each: Detected) -> Iterator[str]:
+    created = each.created
+    yield f"name = {_quoted(each.table)}"
+    yield f"updated = {_quoted(each.updated.name)}"
+    if created is not None:
+        yield f"created = {_quoted(created.name)}"
+    for look in each.looks:
+        yield f"# {_plain(str(look))}{_astray(look)}"
+    yield f"encoding = {_encoding(each)}"
+    yield f"earliest = {each.earliest}  # the year before the first of {each.sampled:,} sampled records"
+    yield 'skew = "5s"  # how far clocks may be ahead'
+    if created is not None:
+        yield 'tolerance = "0s"  # how much earlier than its creation a change may lie'
+        fill = ", ".join(_quoted(_candidate(look.name)) for look in each.sources)
+        yield f"fill = [{fill}]  # missing, null and placeholders; the first that is sound is taken"
+    else:
+        yield '# fill = ["now"]  # nothing looks like createdAt; whether the time of the run will do is yours to say'
+    for name, count in each.updated.strays.items():
+        source = str(reread(_candidate(each.updated.name), name))
+        proposed = _quoted(_plain(source))
+        yield f"# {count:,} values look like {name}: to have them read as that, put {proposed} first in fill,"
+        yield '# and let it mend what is wrong with them as they are: also = ["too_early", "in_future", "wrong_type"]'
+    if not each.key:
+        yield '# key = "..."  # no primary key was found: name the field that identifies a record before a backfill'
+
+
+def _encoding(each: Detected) -> str:
+    if len({look.encoding for look in each.looks}) == 1:
+        return _quoted(str(each.updated.encoding))
+    own = ", ".join(f"{_quoted(look.name)} = {_quoted(str(look.encoding))}" for look in each.looks)
+    return f"{{ {own} }}"
+
+
+def _candidate(name: str) -> str:
+    """A field as `fill` has it: quoted where its name would be read as something else."""
+    from ..config import read_candidate
+    from ..rules import Field
+
+    try:
+        if read_candidate(name) == Field(name):
+            return name
+    except UsageError:
+        pass
+    escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _quoted(text: str) -> str:
+    """Text as TOML has it: like JSON, but that a DEL is escaped too."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _plain(text: str) -> str:
+    """Text that fits into a comment."""
+    return "".join(each if each.isprintable() else "?" for each in text)

@@ -1,0 +1,80 @@
+"""`timestamp-guard rollback`: take a backfill back."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from ..engine import rollback as take_back
+from ..stores import open_store, tables
+from ._options import ANY, Chosen, Form, Url
+from ._output import Outcome, say, say_json
+from ._progress import progress
+from ._recorded import found, recorded
+
+__all__ = ["rollback"]
+
+
+def rollback(
+    url: Url = None,
+    /,
+    *,
+    chosen: Chosen = ANY,
+    run: Annotated[
+        int | None,
+        Parameter(help="The number of a run, as `runs` lists it. Without it: the newest of each table that can be."),
+    ] = None,
+    key: Annotated[
+        tuple[str, ...],
+        Parameter(
+            negative="",
+            show_default=False,
+            help="The field that identifies a record, as it was given to backfill; repeated for several.",
+        ),
+    ] = (),
+    form: Form = "text",
+) -> int:
+    """Take a backfill back, exactly.
+
+    Every record gets its old value, where it still holds what the run wrote.
+    Records that were changed since keep what they hold; exits 1 when there are any.
+
+      timestamp-guard rollback
+
+      timestamp-guard rollback sqlite:///app.db --table services --run 3
+    """
+    outcome = Outcome()
+    entries: dict[str, Any] = {}
+    with recorded(outcome, url, chosen) as ledgers:
+        if run is None:
+            # A table that is gone since has nothing that could be given back.
+            there = {each.url: set(tables(each.url)) for each in ledgers}
+            places = dict.fromkeys(
+                (each.url, one.table) for each in ledgers for one in each.runs() if one.table in there[each.url]
+            )
+        else:
+            ledger, chosen_run = found(ledgers, run)
+            places = {(ledger.url, chosen_run.table): None}
+    for place, table in places:
+        label = table if [name for _, name in places].count(table) == 1 else f"{table} ({place})"
+        with outcome.of(label), open_store(place, table, encodings="epoch_ms", key=key or None) as store:
+            try:
+                with progress(label, "restored") as told:
+                    back = take_back(store, run, progress=told)
+            except KeyboardInterrupt:
+                msg = (
+                    f"interrupted at {label}; what was taken back so far is recorded: "
+                    f"call the same command again to go on"
+                )
+                raise KeyboardInterrupt(msg) from None
+            outcome.judged(ok=back.ok)
+            if form == "json":
+                entries[label] = back.to_dict()
+            else:
+                say(str(back))
+    if form == "json":
+        say_json({"ok": outcome.code == 0, "tables": entries})
+    elif not places and outcome.code == 0:
+        say("nothing to take back: no run is recorded")
+    return outcome.code

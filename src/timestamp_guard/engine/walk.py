@@ -1,0 +1,66 @@
+"""
+One step after another through a store, at the pace that it bears: what a backfill and a rollback have in common.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Final, TypeAlias
+
+from ..errors import RunBusy, StoreLocked, WriteFailed
+from ..ledger import Run
+from ..stores.base import BatchStore, Step
+from .lease import renewed
+from .pace import Pace
+
+__all__ = ["Progress", "walk"]
+
+Progress: TypeAlias = Callable[[Step], None]
+"""Is told of every step."""
+
+LOCKED: Final = 5
+"""How many times in a row a step may find the store locked, each time for as long as the store waits for a lock."""
+
+_log = logging.getLogger("timestamp_guard")
+
+
+def walk(
+    take: Callable[[Run, int], Step],
+    run: Run,
+    store: BatchStore,
+    pace: Pace,
+    lease: timedelta,
+    progress: Progress | None,
+) -> Iterator[Run]:
+    """
+    Take steps until one is the last; after each, how the run stands.
+
+    A step whose write fails is taken again with half as many records. What *take* raises otherwise ends the walk.
+    """
+    locked = 0
+    while True:
+        try:
+            step = take(renewed(run, lease), pace.size)
+        except WriteFailed:
+            pace.failed()
+            continue
+        except RunBusy:
+            raise
+        except StoreLocked as problem:
+            locked += 1
+            if locked == LOCKED:
+                raise
+            _log.warning("%s: %s; trying again", run.table, problem)
+            continue
+        locked = 0
+        run = step.run
+        if step.held_ns:
+            pace.held(step.held_ns, store.target)
+        if progress is not None:
+            progress(step)
+        yield run
+        if step.done:
+            return
+        pace.pause(store.throttle)
