@@ -41,7 +41,9 @@ from timestamp_guard.rules import (
     updated_at_guard,
 )
 from timestamp_guard.targets import python as target
-from timestamp_guard.targets.python import Compiled, native_bounds
+from timestamp_guard.targets import gate
+from timestamp_guard.targets.gate import Compiled
+from timestamp_guard.targets.python import native_bounds
 from timestamp_guard.testing.strategies import Record, anything
 
 S = 10**9
@@ -183,7 +185,7 @@ class TestAgreement:
         With the clock of the machine, which goes on, each record is judged by the time at which it is judged.
         """
         guard, clock = GUARDS[name], [AT]
-        monkeypatch.setattr(target, "time", SimpleNamespace(time_ns=lambda: clock[0]))
+        monkeypatch.setattr(gate, "time", SimpleNamespace(time_ns=lambda: clock[0]))
         compiled = guard.compile("epoch_ms")
 
         @given(anything(guard, "epoch_ms", now=AT), st.sampled_from((0, 1, 10**6, S, 3 * S)))
@@ -320,12 +322,12 @@ class TestGate:
             readings.append(clock[0])
             return clock[0]
 
-        monkeypatch.setattr(target, "time", SimpleNamespace(time_ns=time_ns))
+        monkeypatch.setattr(gate, "time", SimpleNamespace(time_ns=time_ns))
         compiled = GUARDS["usual"].compile("epoch_ms")
         readings.clear()
 
         assert compiled.holds({"u": T + 5000})
-        assert 1 == len(readings)  # a created is missing: judged in full
+        assert [] == readings
         assert compiled.holds({"u": T + 5000, "c": T})
         assert not compiled.holds({"u": T + 5001, "c": T})
         clock[0] += 3600 * S
@@ -360,7 +362,6 @@ class TestTeeth:
             ("type(v1) is int and ", ""),
             ("min(9007199254740992, ", "max(9007199254740992, "),
             ("index += 1", "index += 2"),
-            ("if type(record) is dict:", "if True:"),
             ("return not full(record)", "return True"),
         ],
     )
@@ -369,15 +370,15 @@ class TestTeeth:
         Each part of the generated code is there for a reason: changed, it disagrees with the predicate.
         """
         guard = GUARDS["tolerance"]
-        build, changed = target._Code.build, []
+        build, changed = target.Code.build, []
 
-        def changing(code: target._Code, name: str) -> Any:
+        def changing(code: target.Code, name: str) -> Any:
             lines = [line.replace(right, wrong) for line in code.lines]
             changed.append(lines != code.lines)
             code.lines = lines
             return build(code, name)
 
-        monkeypatch.setattr(target._Code, "build", changing)
+        monkeypatch.setattr(target.Code, "build", changing)
         with pytest.raises((AssertionError, TypeError)):
             check_corpus(guard)
         assert any(changed)
@@ -487,7 +488,7 @@ class TestCompiled:
         """
         A compiled guard says what it judges.
         """
-        assert "<compiled present(u)>" == repr(present("u").compile("epoch_ms"))
+        assert repr(present("u").compile("epoch_ms")).startswith("<function compiled present(u) at ")
 
     def test_refused(self) -> None:
         """

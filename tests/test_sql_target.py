@@ -330,10 +330,10 @@ def test_verdicts(path: Path, case: Case) -> None:
 
     for (_, record), each in zip(rows, said, strict=True):
         found = guard.decode(each["signature"])
-        faults = tuple(violation.fault for violation in judged(record, case.guard, case.encodings, MOMENT))
+        faults = Counter(violation.fault for violation in judged(record, case.guard, case.encodings, MOMENT))
         causes = {name: why for name in guard.fields if isinstance(why := decode(record[name], case.encodings[name]), str)}
 
-        assert faults == found.faults, record
+        assert faults == Counter(found.faults), record
         assert causes == dict(found.causes), record
         assert set(undecided(record, case.guard, case.encodings)) == set(found.undecided), record
         assert (not faults and not causes) == bool(each["gate"]), record
@@ -373,7 +373,8 @@ def test_edges(path: Path, unit: str, other: str, shift: timedelta) -> None:
     """
     Two fields are compared exactly where their numbers, or a sum of them, are at the end of 64 bits.
     """
-    rows = [{"a": a, "b": b} for a in EDGES for b in EDGES]
+    numbers = [each for each in EDGES if isinstance(each, int | float) and math.isfinite(each)]
+    rows = [{"a": a, "b": b} for a in numbers for b in numbers]
     encodings = {"a": Encoding.parse(unit), "b": Encoding.parse(other)}
     guards = [in_order(Field("a") + shift, "b"), in_order(Field("a") - shift, "b")]
     targets = [SqlGuard(each, encodings) for each in guards if speaks(each, encodings)]
@@ -381,9 +382,9 @@ def test_edges(path: Path, unit: str, other: str, shift: timedelta) -> None:
         for target in targets:
             signatures = ask(database, {"signature": target.signature(target.columns, target.causes())}, {})
             for (_, record), each in zip(there, signatures, strict=True):
-                faults = tuple(v.fault for v in judged(record, target.guard, encodings, MOMENT))
+                faults = [v.fault for v in judged(record, target.guard, encodings, MOMENT)]
 
-                assert faults == target.decode(each["signature"]).faults, record
+                assert faults == list(target.decode(each["signature"]).faults), record
 
 
 @pytest.mark.parametrize(
@@ -480,13 +481,13 @@ def test_keywords(tmp_path: Path) -> None:
     """
     Every word of SQLite's language can be the name of a column and of a table.
     """
-    for word in (*KEYWORDS, "x" * 20_000):
-        other = f"not {word}"[:15_000]
+    words = [*KEYWORDS, *KEYWORDS[: len(KEYWORDS) % 2], "x" * 20_000, "y" * 20_000]
+    for word, other in zip(words[::2], words[1::2], strict=True):
         rows = [{word: None, other: 1700000000000}, {word: 1, other: 1}]
         guard = updated_at_guard(word, other)
-        with table(tmp_path / "words.db", [word, other], rows, ["", ""], name=word):
+        with table(tmp_path / "words.db", [word, other], rows, ["", ""], name=other):
             pass
-        with open_store(f"sqlite:///{tmp_path / 'words.db'}", word, encodings="epoch_ms") as store:
+        with open_store(f"sqlite:///{tmp_path / 'words.db'}", other, encodings="epoch_ms") as store:
             found = store.assess(Job.of(guard, Repair(word, (other,)), "epoch_ms", PINNED), lambda: PINNED, 5)
 
             assert {"null": 1, "too_early": 2} == check(store, guard, now=PINNED).violations

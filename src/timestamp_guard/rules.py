@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .instants import Encodings
-    from .targets.python import Compiled
+    from .targets.gate import Compiled
 
 __all__ = [
     "NOW",
@@ -253,9 +253,9 @@ class Guard:
         Raises:
             UsageError: a field has no encoding, or an unknown one.
         """
-        from .targets.python import Compiled  # noqa: PLC0415 - a target, named here for the caller's sake
+        from .targets.gate import compiled
 
-        return Compiled(self, encodings, now=now)
+        return compiled(self, encodings, now=now)
 
 
 def present(name: str) -> Guard:

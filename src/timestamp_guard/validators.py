@@ -48,7 +48,8 @@ from .instants import (
 )
 from .predicate import Code, Violation, violations
 from .rules import Field, Guard, Moment, in_order, present, updated_at_guard
-from .targets.python import Compiled, judge, native_bounds
+from .targets.gate import Compiled
+from .targets.python import judge, native_bounds
 
 if TYPE_CHECKING:
     from cattrs import Converter

@@ -133,7 +133,8 @@ def cause_of(value: Expression, encoding: Encoding) -> Expression:
 
 def is_placeholder(value: Expression, encoding: Encoding) -> Expression:
     """Whether a number is a placeholder."""
-    return bare(value).in_([constant(n) for n in sorted(encoding.placeholders.numbers) if abs(n) <= LARGEST])
+    numbers = sorted(n for n in encoding.placeholders.numbers if -LARGEST - 1 <= n <= LARGEST)
+    return bare(value).in_(list(map(constant, numbers)))
 
 
 def is_infinite(value: Expression) -> Expression:
@@ -372,7 +373,7 @@ class SqlGuard:
     def _faults(
         self, causes: Mapping[str, Cause], bounds: Mapping[str, int], disorder: set[Pair]
     ) -> dict[Fault, None]:
-        """The faults in the order of the rules, each once."""
+        """The faults in the order of the rules, each once; of several bounds of a field only the tightest is known."""
         found: dict[Fault, None] = {}
         for rule in self.guard.rules:
             match rule:
