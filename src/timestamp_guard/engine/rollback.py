@@ -13,7 +13,7 @@ from attrs import evolve
 
 from .._faults import point, reach
 from ..errors import LeaseLost, UsageError
-from ..ledger import Ledger, Run, find, undone_by
+from ..ledger import Ledger, Run, Status, find, undone_by
 from ..stores.base import BatchStore, Source
 from .drive import clock_of, drive
 from .lease import LEASE, acquire, me, release, renewed
@@ -157,7 +157,7 @@ def _undo(
         ):
             back = stands
         left = back.counts.refused + back.counts.quarantined
-        status = "incomplete" if left else "complete"
+        status: Status = "incomplete" if left else "complete"
         back = driven.ledger.save(evolve(back, status=status, finished=clock(), owner=None, lease_until=0))
         _log.info("%s", back)
         return back

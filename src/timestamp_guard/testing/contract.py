@@ -34,7 +34,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ..engine import Pace, backfill, check, plan, rollback, runs, violations
-from ..engine.backfill import Progress
+from ..engine.walk import Progress
 from ..engine.drive import drive
 from ..errors import LeaseLost, UsageError
 from ..instants import ABSENT, Encoding, Encodings, Raw, encode, encodings_for, parse_instant
