@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from urllib.parse import quote
 
 import pytest
-from examples.folder import Folder
 
+from examples.folder import Folder
 from timestamp_guard.testing.contract import Make, Opener, Row, StoreContract
 
 

@@ -204,7 +204,9 @@ class TestLacking:
         assert "ABSENT" == repr(ABSENT)
 
     @pytest.mark.parametrize("encoding", ALL)
-    @pytest.mark.parametrize("raw", [None, pd.NaT, pd.NA, np.datetime64("NaT"), np.timedelta64("NaT")], ids=repr)
+    @pytest.mark.parametrize(
+        "raw", [None, pd.NaT, pd.NA, np.datetime64("NaT", "ns"), np.timedelta64("NaT", "ns")], ids=repr
+    )
     def test_null(self, raw: object, encoding: str) -> None:
         """
         None is null, and so are the nulls of pandas and numpy, before their type is asked for.
@@ -998,8 +1000,8 @@ class TestHints:
             (
                 1700000000000000,
                 "epoch_ms",
-                "1700000000000000 looks like microseconds where milliseconds are stored: "
-                "1700000000000 is 2023-11-14T22:13:20Z",
+                ("1700000000000000 looks like microseconds where milliseconds are stored: "
+                "1700000000000 is 2023-11-14T22:13:20Z"),
             ),
             (
                 1.7e18,
@@ -1009,14 +1011,14 @@ class TestHints:
             (
                 1700000000000000000,
                 "epoch_us",
-                "1700000000000000000 looks like nanoseconds where microseconds are stored: "
-                "1700000000000000 is 2023-11-14T22:13:20Z",
+                ("1700000000000000000 looks like nanoseconds where microseconds are stored: "
+                "1700000000000000 is 2023-11-14T22:13:20Z"),
             ),
             (
                 1700000000.5,
                 "epoch_ms",
-                "1700000000.5 looks like seconds where milliseconds are stored: "
-                "1700000000500 is 2023-11-14T22:13:20.500Z",
+                ("1700000000.5 looks like seconds where milliseconds are stored: "
+                "1700000000500 is 2023-11-14T22:13:20.500Z"),
             ),
             (
                 "1700000000",

@@ -2,6 +2,7 @@
 Who works on a run: one process at a time, and none that was taken for dead.
 """
 
+import contextlib
 import importlib
 import json
 import logging
@@ -26,14 +27,21 @@ MINUTE = timedelta(minutes=1)
 SHORT = timedelta(seconds=0.3)
 
 
-@pytest.fixture
-def alive() -> Iterator[str]:
-    """
-    The owner of another process, which lives and says nothing.
-    """
+@contextlib.contextmanager
+def living() -> Iterator[str]:
+    """The owner of another process, which lives and says nothing."""
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
         yield owner(other.pid)
         other.kill()
+
+
+@pytest.fixture
+def alive() -> Iterator[str]:
+    """
+    Such an owner, for as long as a test runs.
+    """
+    with living() as whose:
+        yield whose
 
 
 def owner(pid: int, **other: Any) -> str:
@@ -162,7 +170,10 @@ def test_ended_meanwhile(alive: str) -> None:
     run = begun(ledger, alive)
     over = evolve(run, status="complete", owner=None, lease_until=0)
 
-    assert over == acquire(ledger, run, MINUTE, sleep=lambda _: ledger.save(over) and None)
+    def end(_: float) -> None:
+        ledger.save(over)
+
+    assert over == acquire(ledger, run, MINUTE, sleep=end)
     assert [over] == ledger.runs()
 
 
@@ -251,5 +262,3 @@ def test_host_without_proc(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(LEASE, "Path", lambda place: Path("/nowhere" + str(place)))
 
     assert LEASE.socket.gethostname() == LEASE._host.__wrapped__()
-
-

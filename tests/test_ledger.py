@@ -185,7 +185,7 @@ class TestLedger:
         Runs come back as they were recorded, the oldest first, those of one table if asked.
         """
         first = open_().begin(RUN)
-        other = open_().begin(evolve(RUN, table="it's \"another\""))
+        other = open_().begin(evolve(RUN, table='it\'s "another"'))
         saved = open_().save(
             evolve(
                 first,
@@ -282,9 +282,12 @@ class TestLedger:
         head, *changes, last = map(json.loads, export(open_(), run))
 
         assert json.loads(json.dumps(run.to_dict())) == head["run"]
-        assert words(CHANGES[::-1]) == words(
-            [Change(*(thaw(json.dumps(c[n])) for n in ("key", "field", "before", "after")), c["candidate"]) for c in changes]
-        )
+
+        def read(each: dict[str, Any]) -> Change:
+            key, before, after = (thaw(json.dumps(each[name])) for name in ("key", "before", "after"))
+            return Change(key, each["field"], before, after, each["candidate"])
+
+        assert words(CHANGES[::-1]) == words(list(map(read, changes)))
         assert {"quarantined": "q", "reason": "why"} == last
 
 

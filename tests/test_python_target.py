@@ -40,8 +40,8 @@ from timestamp_guard.rules import (
     present,
     updated_at_guard,
 )
-from timestamp_guard.targets import python as target
 from timestamp_guard.targets import gate
+from timestamp_guard.targets import python as target
 from timestamp_guard.targets.gate import Compiled
 from timestamp_guard.targets.python import native_bounds
 from timestamp_guard.testing.strategies import Record, anything
@@ -220,6 +220,12 @@ GATED = ["usual", "tolerance", "slack", "chain", "halves", "far", "twice", "shif
 NUMBERS = ["epoch_s", "epoch_ms", "epoch_us", "epoch_ns", "epoch_ms/s", "epoch_s/ns"]
 
 
+def only_the_gate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the gate does not let pass fails the test."""
+    monkeypatch.setattr(gate, "judge", lambda *_: lambda *_: pytest.fail("judged in full"))
+    monkeypatch.setattr(gate._Gate, "codes", lambda _: [])
+
+
 class TestGate:
     @pytest.mark.parametrize("encoding", NUMBERS)
     @pytest.mark.parametrize("name", GATED)
@@ -298,17 +304,20 @@ class TestGate:
         """
         A usual sound record never reaches the full judgement: the gate alone accepts it, at its bounds too.
         """
-        monkeypatch.setattr(target, "judge", lambda *_: pytest.fail)
+        only_the_gate(monkeypatch)
         compiled = GUARDS[name].compile("epoch_ms", now=AT)
 
         assert compiled.holds(record)
         assert [] == list(compiled.many([record]))
+        compiled(record)
+        with pytest.raises(pytest.fail.Exception):
+            compiled.holds({})
 
     def test_nanoseconds_pass(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """
         Integers of nanoseconds lie beyond 2**53 and pass all the same.
         """
-        monkeypatch.setattr(target, "judge", lambda *_: pytest.fail)
+        only_the_gate(monkeypatch)
 
         assert GUARDS["usual"].compile("epoch_ns", now=AT).holds({"u": AT, "c": AT})
 
@@ -363,6 +372,25 @@ class TestTeeth:
             ("min(9007199254740992, ", "max(9007199254740992, "),
             ("index += 1", "index += 2"),
             ("return not full(record)", "return True"),
+            ("p0c = 'null'", "p0c = 'missing'"),
+            ("p0c = 'missing'", "p0c = 'null'"),
+            ("p0c = 'placeholder'", "p0c = 'null'"),
+            ("p0c = 'wrong_type'", "p0c = 'null'"),
+            ("v1 = int(v1)", "v1 = int(v1) + 1"),
+            ("1 <= v1 <= h1", "-1 <= v1 <= h1"),
+            ("1 <= v1 <= h1", "1 <= v1"),
+            ("is int and v0 > 0", "is int and v0 > -2"),
+            (" > v0:", " >= v0:"),
+            ("v0 > h0:", "v0 >= h0:"),
+            ("v1 > h1:", "v1 >= h1:"),
+            ("p1 and p0 and", "p0 and"),
+            ("p1 and p0 and", "p1 and"),
+            ("if not p0:", "if p0:"),
+            ("return found", "return found[::-1]"),
+            ("0 < v0 and 0 < v1", "True"),
+            ("if v0 is None or type(v0) is str:", "if v1 is None:"),
+            ("return not found", "return True"),
+            ("    else:", "    elif False:"),
         ],
     )
     def test_a_changed_line_is_noticed(self, right: str, wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -379,7 +407,7 @@ class TestTeeth:
             return build(code, name)
 
         monkeypatch.setattr(target.Code, "build", changing)
-        with pytest.raises((AssertionError, TypeError)):
+        with pytest.raises((AssertionError, NameError, TypeError)):
             check_corpus(guard)
         assert any(changed)
 

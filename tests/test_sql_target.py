@@ -100,7 +100,7 @@ def stored(raw: Raw) -> Raw:
     if isinstance(raw, bool):
         return int(raw)
     if isinstance(raw, int):
-        return raw if -(2**63) <= raw < 2**63 else math.copysign(min(abs(raw), 10**300), raw)
+        return raw if -(2**63) <= raw < 2**63 else float(max(min(raw, 10**300), -(10**300)))
     if isinstance(raw, float | str):
         return float(raw) if isinstance(raw, float) else raw.encode("utf-8", "replace").decode()
     if isinstance(raw, Decimal) and raw.is_finite() and raw.adjusted() < 300:

@@ -1,7 +1,8 @@
 """
-A user writes while the engine runs, is killed, frozen, paused, resumed and taken back; a model says what must come of it.
+A user writes while the engine runs, is killed, frozen, paused, resumed and taken back; a model says what must come of
+that.
 
-The engine runs in a thread of its own, from fault point to fault point, one turn at a time; all else happens in between.
+The engine runs in a thread of its own, from fault point to fault point, one turn at a time; all else happens between.
 """
 
 import contextlib
@@ -21,9 +22,20 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from timestamp_guard import ABSENT, MISSING, NOW, MemoryStore, Pace, Repair, Run, UsageError, updated_at_guard
+from timestamp_guard import (
+    ABSENT,
+    MISSING,
+    NOW,
+    MemoryStore,
+    Pace,
+    Repair,
+    Run,
+    UsageError,
+    backfill,
+    rollback,
+    updated_at_guard,
+)
 from timestamp_guard import _faults as faults
-from timestamp_guard import backfill, rollback
 from timestamp_guard.errors import LeaseLost
 from timestamp_guard.instants import parse_instant
 from timestamp_guard.ledger import Ledger, MemoryLedger, freeze
@@ -225,7 +237,7 @@ def same(one: Any, other: Any) -> bool:
 class Machine(RuleBasedStateMachine):
     """A user, an engine and a model of what both did."""
 
-    world_of: type[Any]
+    world_of: Callable[[], World]
 
     def __init__(self) -> None:
         super().__init__()
@@ -317,7 +329,8 @@ class Machine(RuleBasedStateMachine):
     # -- the engine
 
     def runs(self) -> list[Run]:
-        return self.asked(lambda ledger, name: ledger.runs(name))
+        found: list[Run] = self.asked(lambda ledger, name: ledger.runs(name))
+        return found
 
     def asked(self, question: Callable[[Ledger, str], Any]) -> Any:
         with self.world.open() as store:
@@ -508,14 +521,10 @@ class Machine(RuleBasedStateMachine):
             self.world.close()
 
 
-def machine(world: type[World], examples: int) -> Any:
-    """A test of *world*, with a share of the examples that the profile asks for."""
+def machine(world: Callable[[], World], name: str, examples: int) -> Any:
+    """A test of *world*, with *examples* for every hundred that the profile asks for."""
 
-    class OfWorld(Machine):
-        world_of = world
-
-    OfWorld.__name__ = OfWorld.__qualname__ = f"Machine{world.__name__}"
-    case = OfWorld.TestCase
+    case = type(name, (Machine,), {"world_of": staticmethod(world)}).TestCase
     case.settings = settings(
         max_examples=max(5, settings.default.max_examples * examples // 100) if settings.default else examples,
         stateful_step_count=40,
@@ -525,5 +534,5 @@ def machine(world: type[World], examples: int) -> Any:
     return case
 
 
-TestMemory = machine(Memory, 300)
-TestSqlite = machine(Sqlite, 50)
+TestMemory = machine(Memory, "MachineMemory", 200)
+TestSqlite = machine(Sqlite, "MachineSqlite", 30)

@@ -19,6 +19,7 @@ What every store promises, as tests to inherit: for the authors of adapters.
 A store that does whole batches itself inherits :class:`BatchStoreContract`: the same tests, but for `write`, which
 only the simple kind has.
 """
+# ruff: noqa: S101, SIM300 - these are tests: they assert that expected == actual
 
 from __future__ import annotations
 
@@ -34,8 +35,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ..engine import Pace, backfill, check, plan, rollback, runs, violations
-from ..engine.walk import Progress
 from ..engine.drive import drive
+from ..engine.walk import Progress
 from ..errors import LeaseLost, UsageError
 from ..instants import ABSENT, Encoding, Encodings, Raw, encode, encodings_for, parse_instant
 from ..ledger import Change, Cursor, Key, MemoryLedger, Run, freeze

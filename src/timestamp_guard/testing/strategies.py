@@ -541,7 +541,7 @@ def _constants() -> st.SearchStrategy[Raw]:
     numpy, pandas = _optional("numpy"), _optional("pandas")
     if numpy is not None:
         values += [
-            numpy.bool_(1), numpy.datetime64("NaT"), numpy.timedelta64("NaT"), numpy.timedelta64(5, "s"),
+            numpy.bool_(1), numpy.datetime64("NaT", "ns"), numpy.timedelta64("NaT", "ns"), numpy.timedelta64(5, "s"),
             numpy.datetime64("2023-11-14T22:13:20"), numpy.array([1700000000000]), numpy.array(1700000000000),
             numpy.str_("2023-11-14T22:13:20Z"),
         ]  # fmt: skip
@@ -703,7 +703,7 @@ def _fitting(cause: Cause, encoding: Encoding) -> list[Iterable[Raw] | st.Search
             return [[ABSENT]]
         case "null":
             numpy, pandas = _optional("numpy"), _optional("pandas")
-            others = ([pandas.NaT, pandas.NA] if pandas else []) + ([numpy.datetime64("NaT")] if numpy else [])
+            others = ([pandas.NaT, pandas.NA] if pandas else []) + ([numpy.datetime64("NaT", "ns")] if numpy else [])
             return [[None], others]
         case "wrong_type":
             naive: list[Raw] = [datetime(2023, 11, 14), date(2023, 11, 14), datetime(2023, 11, 14, tzinfo=UTC)]  # noqa: DTZ001 - naive on purpose
@@ -753,7 +753,7 @@ def _placeholders(encoding: Encoding) -> list[Iterable[Raw] | st.SearchStrategy[
 @functools.cache
 def _unknown_local(zone: str) -> list[datetime]:
     """Some local times that a clock in *zone* shows twice or never."""
-    half_hours = (datetime(2015, 1, 1) + timedelta(minutes=30 * n) for n in range(10 * 366 * 48))  # noqa: DTZ001 - local on purpose
+    half_hours = (datetime(2021, 1, 1) + timedelta(minutes=30 * n) for n in range(3 * 366 * 48))  # noqa: DTZ001 - local on purpose
     read = Encoding("datetime", "us", zone)
     found = []
     for at in half_hours:

@@ -1,0 +1,207 @@
+"""The whole public API, as its users write it: for the type checker alone, never run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import attrs
+import cattrs
+
+import timestamp_guard
+from timestamp_guard import (
+    ABSENT,
+    MISSING,
+    NOW,
+    Change,
+    Encoding,
+    Field,
+    Guard,
+    InvalidTimestamps,
+    MemoryStore,
+    Pace,
+    Plan,
+    Profile,
+    Repair,
+    Report,
+    Run,
+    StoreError,
+    TimestampGuardError,
+    UsageError,
+    Violation,
+    backfill,
+    by,
+    check,
+    earliest,
+    follows,
+    guarded,
+    in_order,
+    latest,
+    open_ledger,
+    open_store,
+    plan,
+    present,
+    profile,
+    reread,
+    rollback,
+    runs,
+    timestamp,
+    updated_at_guard,
+    violations,
+)
+from timestamp_guard.errors import StoreLocked
+from timestamp_guard.stores import tables
+from timestamp_guard.stores.base import Page, Sample, Source, Step, Store
+from timestamp_guard.testing.contract import StoreContract
+from timestamp_guard.validators import explain, located, register_timestamps
+
+guard: Guard = updated_at_guard(
+    "updatedAt",
+    created="createdAt",
+    skew=timedelta(seconds=5),
+    tolerance=timedelta(0),
+    earliest=datetime(2000, 1, 1, tzinfo=UTC),
+)
+own: Guard = present("updatedAt") & in_order(
+    datetime(2000, 1, 1, tzinfo=UTC), Field("createdAt") - timedelta(seconds=1), "updatedAt", NOW + timedelta(seconds=5)
+)
+names: tuple[str, ...] = guard.fields
+
+fresh = timestamp("epoch_ms", skew=timedelta(seconds=5), now=0)
+fresh(1700000000000)
+sound: bool = fresh.holds("x")
+
+service = guard.compile("epoch_ms", now=lambda: 0)
+service({"updatedAt": 1})
+held: bool = service.holds({"updatedAt": 1})
+wrong: list[Violation] = service.violations({})
+for index, codes in service.many([{}]):
+    first: int = index
+    code: str = codes[0]
+by_field = guard.compile({"updatedAt": "rfc3339", "createdAt": Encoding.parse("epoch_s/ms")})
+
+try:
+    service({})
+except InvalidTimestamps as problem:
+    blamed: str = problem.violations[0].field
+    hint: str | None = problem.violations[0].hint
+
+
+@guarded(updated_at_guard("updated_at", "created_at"))
+@attrs.define
+class Service:
+    """A class that judges its instances."""
+
+    created_at: datetime
+    updated_at: datetime
+
+
+@attrs.define
+class Page_:
+    """A class with one judged field."""
+
+    published: datetime
+    modified: datetime = attrs.field(validator=follows("published", tolerance=timedelta(seconds=1)))
+
+
+made: Service = Service(datetime.now(UTC), datetime.now(UTC))
+
+converter = cattrs.Converter()
+register_timestamps(converter, "epoch_ms")
+
+
+@attrs.define
+class Stored:
+    """A class whose fields are written differently."""
+
+    created: Annotated[datetime, Encoding.parse("epoch_s")]
+    updated: datetime | None = None
+
+
+try:
+    converter.structure({}, Stored)
+except cattrs.BaseValidationError as error:
+    for path, violation in located(error):
+        where: str = path
+        why: Violation = violation
+    print(explain(error))
+
+
+def said(record: Mapping[str, Any]) -> datetime | None:
+    """What a function knows of a record."""
+    return datetime.now(UTC) if record else None
+
+
+repair = Repair(
+    "updatedAt",
+    (
+        "createdAt",
+        latest("a", earliest("b", NOW)),
+        reread("updatedAt", "epoch_s"),
+        by("said", said),
+        datetime(2020, 1, 1, tzinfo=UTC),
+        NOW,
+    ),
+    codes=MISSING | {"in_future"},
+)
+
+
+def told(step: Step) -> None:
+    """Listen to a run."""
+    counts: int = step.run.counts.changed
+    print(counts, step.fraction)
+
+
+with open_store("sqlite:///app.db", "services", encodings={"updatedAt": "epoch_ms"}, key=["a", "b"]) as store:
+    report: Report = check(store, guard, strict=True, samples=3, now=0)
+    fine: bool = report.ok
+    data: dict[str, Any] = report.to_dict()
+    found: Iterator[Sample] = violations(store, guard)
+    planned: Plan = plan(store, guard, repair)
+    run: Run = backfill(
+        store,
+        guard,
+        repair,
+        pace=Pace(target=0.005, start=100, throttles=(lambda: 0.0,)),
+        lease=timedelta(seconds=30),
+        backup=Path("copy.db"),
+        progress=told,
+    )
+    number: int | None = run.id
+    back: Run = rollback(store, run.id)
+    known: list[Run] = runs(store)
+    described: Mapping[str, Profile] = profile(store, ["updatedAt"], sample=10)
+    listed: list[str] = tables("sqlite:///app.db")
+
+rows = MemoryStore([{"_id": 1, "createdAt": 1700000000000}], key="_id", encodings="epoch_ms", name="rows")
+
+
+class Adapter:
+    """A store of one's own."""
+
+    name = "mine"
+    encodings = "epoch_ms"
+
+    def scan(self, after: object, limit: int) -> Page:
+        """Nothing to read."""
+        return Page([], None)
+
+    def write(self, changes: list[Change] | tuple[Change, ...] | Any) -> list[Change]:
+        """Refuse all."""
+        return [change for change in changes if change.before is not ABSENT]
+
+
+mine: Store = Adapter()
+readable: Source = mine
+with open_ledger("ledger.db") as ledger:
+    backfill(mine, guard, repair, ledger=ledger)
+
+
+class TestMine(StoreContract):
+    """An adapter proved."""
+
+
+problems: tuple[type[TimestampGuardError], ...] = (UsageError, StoreError, StoreLocked)
+print(timestamp_guard.__all__)
