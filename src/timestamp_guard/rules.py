@@ -6,6 +6,7 @@ The language is closed: two rules, three terms, one connective (`&`), one compar
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
@@ -205,7 +206,7 @@ class Guard:
     def __str__(self) -> str:
         return " & ".join(map(str, self.rules))
 
-    @property
+    @functools.cached_property
     def fields(self) -> tuple[str, ...]:
         """The fields that it mentions, each once, in order."""
         return tuple(dict.fromkeys(name for rule in self.rules for name in rule.fields))
@@ -217,6 +218,10 @@ class Guard:
 
     def pairs(self) -> tuple[Pair, ...]:
         """The pairs of all its order rules, each once."""
+        return self._pairs
+
+    @functools.cached_property
+    def _pairs(self) -> tuple[Pair, ...]:
         ordered = (rule for rule in self.rules if isinstance(rule, Ordered))
         return tuple(dict.fromkeys(pair for rule in ordered for pair in rule.pairs()))
 

@@ -85,6 +85,7 @@ class SqliteStore:
             self.database.close()
             raise
         self._place = Place.of(self.table)
+        self._said: tuple[Job, bool] | None = None
         self._prepared: tuple[Job, bool, Statements] | None = None
         self._span: tuple[int, int] | None = None
         self._keys: dict[int, tuple[str, ...]] = {0: self.table.key}
@@ -580,7 +581,9 @@ class SqliteStore:
     # -- statements
 
     def _sql(self, job: Job) -> bool:
-        return speaks(job.guard, job.encodings) and mends(job.repair, job.encodings)
+        if self._said is None or self._said[0] is not job:
+            self._said = (job, speaks(job.guard, job.encodings) and mends(job.repair, job.encodings))
+        return self._said[1]
 
     def _statements(self, job: Job, *, skipping: bool) -> Statements:
         if self._prepared is None or self._prepared[0] is not job or self._prepared[1] != skipping:

@@ -195,9 +195,10 @@ class Place:
     def proof(self, table: Table, name: str) -> Prepared:
         """How many of the newest changes are not what their rows hold."""
         changes, rows = _changes(table).alias(CHANGE), self._rows_of(table, name)
-        kept = _holds(table, name, rows.c[name], changes.c.after)
         joined = changes.outerjoin(rows, self._same(table, changes, rows, row=True))
-        lost = sa.or_(sa.not_(kept), rows.c[self.names[0]].is_(None))
+        kept = _holds(table, name, rows.c[name], changes.c.after)
+        # Not `not_`: SQLAlchemy 2.1.9 makes `a IS b` of `not_(a.is_(b))`, silently.
+        lost = sa.or_(kept == sa.literal_column("0"), rows.c[self.names[0]].is_(None))
         return prepare(sa.select(sa.func.count()).select_from(joined).where(changes.c.id > _mark("after"), lost))
 
     @functools.lru_cache(maxsize=8)  # noqa: B019 - as above
