@@ -14,11 +14,12 @@ from attrs import evolve
 from tests import test_engine as engine
 from tests import test_lease as leases
 from tests.test_engine import BACKFILL, LEASE
-from timestamp_guard import ABSENT, Change, MemoryStore, Run
+from timestamp_guard import ABSENT, Change, MemoryStore, Run, TimestampGuardError
 from timestamp_guard.engine.stepwise import Stepwise
 from timestamp_guard.job import Job
 from timestamp_guard.ledger import MemoryLedger, Quarantined
 from timestamp_guard.rules import Moment
+from timestamp_guard.stores.base import Page
 
 Switch = Callable[[pytest.MonkeyPatch], None]
 Scenario = Callable[..., None]
@@ -143,7 +144,13 @@ def anything_can_be_recorded(patch: pytest.MonkeyPatch) -> None:
 
 def places_are_counted(patch: pytest.MonkeyPatch) -> None:
     """A cursor is a place in the list, whoever moved what is there."""
-    patch.setattr(MemoryStore, "_number", lambda *_: 0)
+
+    def scan(store: MemoryStore, after: int | None, limit: int) -> Page:
+        end = (after or 0) + limit
+        chosen = [(store._key_of(record), dict(record)) for record in store._records[after or 0 : end]]
+        return Page(chosen, end if end < len(store._records) else None)
+
+    patch.setattr(MemoryStore, "scan", scan)
 
 
 def any_plan(patch: pytest.MonkeyPatch) -> None:
@@ -212,5 +219,5 @@ def test_bites(switch: Switch, scenario: Scenario) -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         switch(patch)
-        with pytest.raises((AssertionError, pytest.fail.Exception)):
+        with pytest.raises((AssertionError, TimestampGuardError, pytest.fail.Exception)):
             play(scenario, patch)

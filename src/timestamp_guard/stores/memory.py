@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Mapping, MutableMapping, Sequence
 
 from ..errors import UsageError
 from ..instants import ABSENT, Encodings, Raw, brief
 from ..ledger import MemoryLedger
-from .base import Change, Cursor, Key, Page, same
+from .base import Change, Cursor, Key, Page, Record, same
 
 __all__ = ["MemoryStore"]
 
@@ -36,53 +37,71 @@ class MemoryStore:
         self.ledger = MemoryLedger()
         self._records = records
         self._key = key
-        self._numbers: dict[Hashable, int] = {}
-        for record in records:
-            identity = _hashable(self._key_of(record))
-            if identity in self._numbers:
-                msg = f"key {key!r} is not unique in {name}: {brief(self._key_of(record))} is there twice"
-                raise UsageError(msg)
-            self._numbers[identity] = len(self._numbers)
+        self._order: list[Hashable] = []
+        self._seen: set[Hashable] = set()
+        self._places: dict[Hashable, int] = {}
+        self._look()
+        if len(self._places) < len(records):
+            counted = Counter(_hashable(self._key_of(record)) for record in records)
+            twice = next(record for record in records if counted[_hashable(self._key_of(record))] > 1)
+            msg = f"key {key!r} is not unique in {name}: {brief(self._key_of(twice))} is there twice"
+            raise UsageError(msg)
 
     def scan(self, after: Cursor, limit: int) -> Page:
         """
-        The records in the order of the list.
+        The records in the order in which they were first seen; the cursor counts them.
 
-        Others may take records out of the list meanwhile. So the cursor says how many are before it and which number
-        the last of them has; where it is elsewhere now, those with higher numbers follow.
+        So others may insert into the list, and take records out of it, meanwhile.
         """
-        records = self._records
-        start, last = after or (0, -1)
-        if start and (len(records) < start or self._number(records[start - 1]) != last):
-            start = next((i for i, record in enumerate(records) if self._number(record) > last), len(records))
-        chosen = [dict(record) for record in records[start : start + limit]]
-        end = start + len(chosen)
-        following = [end, self._number(chosen[-1])] if end < len(records) else None
-        return Page([(self._key_of(record), record) for record in chosen], following)
-
-    def _number(self, record: Mapping[str, Raw]) -> int:
-        """The number of a record: as it was first seen, counted on for those that came later."""
-        return self._numbers.setdefault(_hashable(self._key_of(record)), len(self._numbers))
+        at = after or 0
+        fresh = at == 0 and self._look()
+        found: list[tuple[Key, Record]] = []
+        while len(found) < limit and (at < len(self._order) or self._look()):
+            record = self._find(self._order[at])
+            if record is None and not fresh:
+                fresh = True
+                self._look()
+                record = self._find(self._order[at])
+            if record is not None:
+                found.append((self._key_of(record), dict(record)))
+            at += 1
+        return Page(found, at if at < len(self._order) or self._look() else None)
 
     def write(self, changes: Sequence[Change]) -> Sequence[Change]:
         """Change the records in place."""
-        place = {_hashable(self._key_of(record)): record for record in self._records}
         refused = []
+        fresh = False
         for change in changes:
-            record = place.get(_hashable(change.key))
-            if record is None:
+            record = self._find(_hashable(change.key))
+            if record is None and not fresh:
+                fresh = True
+                self._look()
+                record = self._find(_hashable(change.key))
+            held = ABSENT if record is None else record.get(change.field, ABSENT)
+            if record is None or not (same(held, change.before) or same(held, change.after)):
                 refused.append(change)
-                continue
-            held = record.get(change.field, ABSENT)
-            if same(held, change.after):
-                continue
-            if not same(held, change.before):
-                refused.append(change)
-            elif change.after is ABSENT:
-                del record[change.field]
-            else:
+            elif change.after is not ABSENT:
                 record[change.field] = change.after
+            elif held is not ABSENT:
+                del record[change.field]
         return refused
+
+    def _look(self) -> bool:
+        """Look where each record is now; whether there are some that were never seen."""
+        seen = len(self._order)
+        places = {_hashable(self._key_of(record)): place for place, record in enumerate(self._records)}
+        self._order += [identity for identity in places if identity not in self._seen]
+        self._seen.update(places)
+        self._places = places
+        return len(self._order) > seen
+
+    def _find(self, identity: Hashable) -> MutableMapping[str, Raw] | None:
+        """The record where it was when last looked for; None where it is not any more."""
+        place = self._places.get(identity)
+        if place is None or place >= len(self._records):
+            return None
+        record = self._records[place]
+        return record if _hashable(self._key_of(record)) == identity else None
 
     def _key_of(self, record: Mapping[str, Raw]) -> Key:
         try:

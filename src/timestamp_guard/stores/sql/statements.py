@@ -150,7 +150,7 @@ class Place:
         causes = {name: said.label(f"cause_{i}") for i, (name, said) in enumerate(guard.causes().items())}
         places = [column.label("place") for column in self.columns] if self.rowid else []
         suspect = sa.select(*columns.values(), *causes.values(), *places).select_from(self.source)
-        inner = suspect.where(guard.gate().is_not(sa.true())).subquery()
+        inner = suspect.where(guard.gate().is_not(TRUE)).subquery()
         signature = guard.signature(
             {name: inner.c[f"value_{i}"] for i, name in enumerate(guard.fields)},
             {name: inner.c[f"cause_{i}"] for i, name in enumerate(guard.fields)},
@@ -164,7 +164,7 @@ class Place:
         if exact:
             return prepare(said.where(self.columns[0] == _mark("place")))
         signature = guard.signature(guard.columns, guard.causes())
-        suspect = sa.and_(guard.gate().is_not(sa.true()), signature == _mark("signature"))
+        suspect = sa.and_(guard.gate().is_not(TRUE), signature == _mark("signature"))
         return prepare(said.where(suspect).limit(sa.literal_column("3")))
 
     # -- one row
