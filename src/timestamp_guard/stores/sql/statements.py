@@ -29,6 +29,9 @@ __all__ = ["Place", "Statements", "Window", "by_sql"]
 Expression: TypeAlias = sa.ColumnElement[Any]
 ROWID_MOST: Final = 2**63 - 1
 
+TRUE: Final = sa.literal_column("TRUE")
+"""Not sa.true(), which is 1 here: `x IS NOT 1` computes all of x, `x IS NOT TRUE` stops at the first test that fails."""
+
 
 @frozen
 class Window:
