@@ -95,7 +95,7 @@ def test_scan_while_others_write(data: st.DataObject) -> None:
         after = page.next
         if after is None:
             break
-        if records and data.draw(st.booleans()):
+        if data.draw(st.booleans()) and records:
             staying.discard(records.pop(data.draw(st.integers(0, len(records) - 1)))["k"])
         if data.draw(st.booleans()):
             records.insert(data.draw(st.integers(0, len(records))), {"k": next(new)})

@@ -85,6 +85,8 @@ GUARDS = {
     "lower": present("u") & in_order(NOW - SECOND, "u", NOW + SECOND),
     "far": present("u") & in_order(Field("u") + timedelta(days=1), FAR) & in_order("c", FAR),
     "twice": in_order("c", "u") & in_order(Field("c") - SECOND, "u") & present("u") & in_order(ODD, "u"),
+    "odd": present("u") & in_order(ODD, "u", NOW) & in_order("c", "u"),
+    "apart": present("u") & in_order("c", FAR) & in_order("c", "u") & in_order(ODD, "u"),
     "shifted": in_order(START, Field("u") + 700 * US, NOW) & present("u"),
     "hostile": functools.reduce(
         operator.and_, [present(name) & in_order(START, name, NOW) for name in HOSTILE[4:]]
@@ -216,7 +218,20 @@ def bounds_of(guard: Guard, name: str, encoding: Encoding) -> list[Fraction]:
     return [bound for bound in native_bounds(guard, name, encoding, Moment.at(AT)) if bound is not None]
 
 
-GATED = ["usual", "tolerance", "slack", "chain", "halves", "far", "twice", "shifted", "present", "negative"]
+GATED = [
+    "usual",
+    "tolerance",
+    "slack",
+    "chain",
+    "halves",
+    "far",
+    "twice",
+    "shifted",
+    "present",
+    "negative",
+    "odd",
+    "apart",
+]
 NUMBERS = ["epoch_s", "epoch_ms", "epoch_us", "epoch_ns", "epoch_ms/s", "epoch_s/ns"]
 
 
@@ -320,6 +335,19 @@ class TestGate:
         only_the_gate(monkeypatch)
 
         assert GUARDS["usual"].compile("epoch_ns", now=AT).holds({"u": AT, "c": AT})
+
+    def test_a_clock_that_was_set_back(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """
+        Where the machine's clock is set back, the future is refused again once a record was judged in full.
+        """
+        clock = [AT + 3600 * S]
+        monkeypatch.setattr(gate, "time", SimpleNamespace(time_ns=lambda: clock[0]))
+        compiled = GUARDS["usual"].compile("epoch_ms")
+        clock[0] = AT
+
+        assert not compiled.holds({"u": True})
+        assert not compiled.holds({"u": T + 5001, "c": T})
+        assert compiled.holds({"u": T + 5000, "c": T})
 
     def test_the_gate_follows_the_clock(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """

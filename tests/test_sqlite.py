@@ -196,7 +196,7 @@ def test_kinds(tmp_path: Path, name: str, encoding: str) -> None:
 
 HOSTILE: Final = (
     'quo"te', "back`tick", "a]b[c", "new\nline", "select", "percent%s", ":low_0", "?", "", "c", "t", "one", "two", "value_0",
-    "candidate", "before", "changes", "'; DROP TABLE services; --", "日本", "timestamp_guard", "y" * 2000,
+    "candidate", "before", "changes", "__[POSTCOMPILE_x]", "'; DROP TABLE services; --", "日本", "timestamp_guard", "y" * 2000,
 )  # fmt: skip
 
 

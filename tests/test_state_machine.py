@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 from unittest import mock
 
 from attrs import define, field
@@ -57,11 +57,11 @@ CODES: frozenset[Code] = MISSING | {"in_future"}
 class World(Protocol):
     """Records that a user and the engine work on."""
 
-    absent: ClassVar[bool]
+    absent: bool
     """Whether a record can lack a field."""
-    locked: ClassVar[frozenset[str]]
+    locked: frozenset[str]
     """The points at which the engine keeps others from writing."""
-    in_flight: ClassVar[frozenset[str]]
+    in_flight: frozenset[str]
     """The points after which a write may land although another took the run over."""
 
     def open(self) -> contextlib.AbstractContextManager[Source]:
@@ -524,7 +524,8 @@ class Machine(RuleBasedStateMachine):
 def machine(world: Callable[[], World], name: str, examples: int) -> Any:
     """A test of *world*, with *examples* for every hundred that the profile asks for."""
 
-    case = type(name, (Machine,), {"world_of": staticmethod(world)}).TestCase
+    of_world: type[Machine] = type(name, (Machine,), {"world_of": staticmethod(world)})
+    case = of_world.TestCase
     case.settings = settings(
         max_examples=max(5, settings.default.max_examples * examples // 100) if settings.default else examples,
         stateful_step_count=40,

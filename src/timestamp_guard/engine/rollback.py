@@ -159,10 +159,10 @@ def _undo(
         left = back.counts.refused + back.counts.quarantined
         status: Status = "incomplete" if left else "complete"
         back = driven.ledger.save(evolve(back, status=status, finished=clock(), owner=None, lease_until=0))
-        _log.info("%s", back)
-        return back
     except LeaseLost:
         raise
     except BaseException:
         release(driven.ledger, back)
         raise
+    _log.info("%s", back)
+    return back

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, MutableMapping, Sequence
 
 from ..errors import UsageError
 from ..instants import ABSENT, Encodings, Raw, brief
@@ -54,14 +54,12 @@ class MemoryStore:
         So others may insert into the list, and take records out of it, meanwhile.
         """
         at = after or 0
-        fresh = at == 0 and self._look()
+        if not at:
+            self._look()
+        find = self._finder()
         found: list[tuple[Key, Record]] = []
         while len(found) < limit and (at < len(self._order) or self._look()):
-            record = self._find(self._order[at])
-            if record is None and not fresh:
-                fresh = True
-                self._look()
-                record = self._find(self._order[at])
+            record = find(self._order[at])
             if record is not None:
                 found.append((self._key_of(record), dict(record)))
             at += 1
@@ -70,13 +68,9 @@ class MemoryStore:
     def write(self, changes: Sequence[Change]) -> Sequence[Change]:
         """Change the records in place."""
         refused = []
-        fresh = False
+        find = self._finder()
         for change in changes:
-            record = self._find(_hashable(change.key))
-            if record is None and not fresh:
-                fresh = True
-                self._look()
-                record = self._find(_hashable(change.key))
+            record = find(_hashable(change.key))
             held = ABSENT if record is None else record.get(change.field, ABSENT)
             if record is None or not (same(held, change.before) or same(held, change.after)):
                 refused.append(change)
@@ -95,13 +89,24 @@ class MemoryStore:
         self._places = places
         return len(self._order) > seen
 
-    def _find(self, identity: Hashable) -> MutableMapping[str, Raw] | None:
-        """The record where it was when last looked for; None where it is not any more."""
-        place = self._places.get(identity)
-        if place is None or place >= len(self._records):
-            return None
-        record = self._records[place]
-        return record if _hashable(self._key_of(record)) == identity else None
+    def _finder(self) -> Callable[[Hashable], MutableMapping[str, Raw] | None]:
+        """Finds records where they were; looks again, once, if one is not there any more."""
+        looked = False
+
+        def find(identity: Hashable) -> MutableMapping[str, Raw] | None:
+            nonlocal looked
+            place = self._places.get(identity, len(self._records))
+            if place < len(self._records):
+                record = self._records[place]
+                if _hashable(self._key_of(record)) == identity:
+                    return record
+            if looked:
+                return None
+            looked = True
+            self._look()
+            return find(identity)
+
+        return find
 
     def _key_of(self, record: Mapping[str, Raw]) -> Key:
         try:

@@ -134,11 +134,12 @@ def cause_of(value: Expression, encoding: Encoding) -> Expression:
 def is_placeholder(value: Expression, encoding: Encoding) -> Expression:
     """Whether a number is a placeholder."""
     numbers = sorted(n for n in encoding.placeholders.numbers if -LARGEST - 1 <= n <= LARGEST)
-    small = bare(value).in_([constant(n) for n in numbers if abs(n) <= EXACT_FLOAT])
-    if large := [constant(n) for n in numbers if abs(n) > EXACT_FLOAT]:
-        # A double of that size is imprecise, whatever it equals.
-        return sa.or_(small, sa.and_(sa.func.typeof(value) == constant("integer"), bare(value).in_(large)))
-    return small
+    small = [constant(n) for n in numbers if abs(n) <= EXACT_FLOAT]
+    large = [constant(n) for n in numbers if abs(n) > EXACT_FLOAT]
+    # A double of that size is imprecise, whatever it equals. An empty list would become a parameter.
+    said = [bare(value).in_(small)] if small else []
+    said += [sa.and_(sa.func.typeof(value) == constant("integer"), bare(value).in_(large))] if large else []
+    return sa.or_(sa.false(), *said)
 
 
 def is_infinite(value: Expression) -> Expression:

@@ -64,8 +64,8 @@ class Prepared:
 
 
 def prepare(statement: sa.ClauseElement) -> Prepared:
-    """Have SQLAlchemy write a statement."""
-    compiled = statement.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
+    """Have SQLAlchemy write a statement, of which no list is a parameter: those are put in later, into names as well."""
+    compiled = statement.compile(dialect=_DIALECT)
     return Prepared(str(compiled), {k: v for k, v in compiled.params.items() if v is not None})
 
 

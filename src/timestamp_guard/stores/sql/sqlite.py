@@ -30,6 +30,7 @@ from ..base import Assessment, Clock, Page, Sample, Step, Survey
 from .database import Database, path_of, quoted
 from .ledger import CHANGES, QUARANTINE, SqlLedger
 from .statements import Place, Restore, Statements, UndoStatements, Window, by_sql
+from .wal import Log
 from .table import Table, Trigger, ensure_unique, reflect, triggers
 
 __all__ = ["SqliteStore"]
@@ -41,10 +42,6 @@ STEP_SAVED: Final = point("step saved")
 STEP_DONE: Final = point("step done")
 UNDO_WRITTEN: Final = point("undo written")
 UNDO_DONE: Final = point("undo done")
-
-WAL_CHECKPOINT: Final = 32 * 2**20
-WAL_MOST: Final = 48 * 2**20
-"""From so many bytes on the write-ahead log is copied back; and waited for, where readers keep it from being."""
 
 PATIENCE_NS: Final = 10**9
 
@@ -75,6 +72,7 @@ class SqliteStore:
         self.encodings = encodings
         self._refuse_datetimes()
         self.database = Database(path_of(url), read_only=read_only, timeout=timeout)
+        self._log: Log | None = None
         try:
             self.table: Table = reflect(self.database, table, [key] if isinstance(key, str) else key)
             self._declared_key = key is not None
@@ -92,8 +90,6 @@ class SqliteStore:
         self._sparse = False
         self._schema: int | None = None
         self._busy = 0.0
-        self._steps = self._checkpoint_after = 0
-        ((self._page_size,),) = self.database.rows("PRAGMA page_size")
 
     def _settle_in(self) -> None:
         """Settings of this connection alone; none of them is stored in the file."""
@@ -104,6 +100,7 @@ class SqliteStore:
             # be on the disk when the next begins: should the power fail, the log ends with a whole step, its ledger
             # included. What a run says at its end is: see SqlLedger.save.
             self.database.run("PRAGMA wal_autocheckpoint = 0")
+            self._log = Log(self.database)
             self.database.run("PRAGMA synchronous = NORMAL")
 
     def _refuse_datetimes(self) -> None:
@@ -136,6 +133,8 @@ class SqliteStore:
 
     def close(self) -> None:
         """Close the file."""
+        if self._log is not None:
+            self._log.close()
         self.database.close()
 
     def __enter__(self) -> SqliteStore:
@@ -559,24 +558,9 @@ class SqliteStore:
         self.database.backup(path)
 
     def throttle(self) -> float:
-        """Copy the write-ahead log back before it grows, and leave room for those who wait for the lock."""
-        self._steps += 1
-        if self._steps < self._checkpoint_after:
-            return self._busy
-        try:
-            size = self.database.log.stat().st_size
-        except FileNotFoundError:
-            return self._busy
-        if size < WAL_CHECKPOINT:
-            return self._busy
-        ((_, pages, copied),) = self.database.rows("PRAGMA wal_checkpoint(PASSIVE)")
-        if copied >= pages:
-            # Copied whole, the log is begun anew by the next writer, but its file keeps its size, which says nothing
-            # any more: count the steps that it takes to fill.
-            self._checkpoint_after = max(1, self._steps * WAL_CHECKPOINT // max(1, pages * self._page_size))
-            self._steps = 0
-            return self._busy
-        return 1.0 if size > WAL_MOST else self._busy
+        """Keep the write-ahead log short, and leave room for those who wait for the lock."""
+        wanted = 0.0 if self._log is None else self._log.stepped()
+        return max(wanted, self._busy)
 
     # -- statements
 
