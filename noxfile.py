@@ -31,9 +31,7 @@ nox.options.sessions = ["lint", "types", "imports", "tests", "docs", "package"]
 
 # pyenv puts only the chosen Pythons on the PATH; its others are as good for a test.
 PYENV = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
-os.environ["PATH"] = os.pathsep.join(
-    [*map(str, sorted(PYENV.glob("versions/3.*/bin"))), os.environ["PATH"]]
-)
+os.environ["PATH"] = os.pathsep.join([*map(str, sorted(PYENV.glob("versions/3.*/bin"))), os.environ["PATH"]])
 
 
 @nox.session
@@ -124,9 +122,7 @@ def kill(session: nox.Session) -> None:
     """The kill matrix in its long form: every fault point, every store."""
     install(session, "test")
 
-    session.run(
-        "pytest", "-m", "kill", "tests/kill", *session.posargs, env={"TIMESTAMP_GUARD_KILL": "long"}
-    )
+    session.run("pytest", "-m", "kill", "tests/kill", *session.posargs, env={"TIMESTAMP_GUARD_KILL": "long"})
 
 
 @nox.session(default=False)

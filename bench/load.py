@@ -46,13 +46,18 @@ def main() -> None:
                 found.setdefault(name, []).append(measure(path, given.rows, work, given.writes, given.reads))
                 for part in ("", "-wal", "-shm"):
                     path.with_name(path.name + part).unlink(missing_ok=True)
-        table = {name: {key: statistics.median(each[key] for each in rounds) for key in rounds[0]} for name, rounds in found.items()}
+        table = {
+            name: {key: statistics.median(each[key] for each in rounds) for key in rounds[0]}
+            for name, rounds in found.items()
+        }
         for name, row in table.items():
             print(f"{name:12}", "  ".join(f"{key} {value:,.1f}" for key, value in row.items()))
         ours = table["backfill"]
         ratio = ours["seconds"] / table["one UPDATE"]["seconds"]
         print(f"backfill / one UPDATE, both under load: {ratio:.2f} (reported, not bounded)")
-        print(f"writer p99 {ours['writer p99 ms']:.1f} ms, goal <= 25: {'pass' if ours['writer p99 ms'] <= 25 else 'MISS'}")
+        print(
+            f"writer p99 {ours['writer p99 ms']:.1f} ms, goal <= 25: {'pass' if ours['writer p99 ms'] <= 25 else 'MISS'}"
+        )
         print(f"log {ours['log MB']:.0f} MB, goal <= 64: {'pass' if ours['log MB'] <= 64 else 'MISS'}")
         if given.json is not None:
             given.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
@@ -106,7 +111,11 @@ def measure(path: Path, rows: int, work: Callable[[Path], None], writes: int, re
             f"{who} {what} ms": value
             for who, late in told.items()
             if who != "log"
-            for what, value in (("p50", statistics.median(late)), ("p99", sorted(late)[int(len(late) * 0.99)]), ("max", max(late)))
+            for what, value in (
+                ("p50", statistics.median(late)),
+                ("p99", sorted(late)[int(len(late) * 0.99)]),
+                ("max", max(late)),
+            )
         },
         "log MB": max(0.0, log_size(path)),
     }

@@ -77,7 +77,9 @@ class Bench:
         for name, holds in self.holds.items():
             print(f"{name}: hold ms {spread(holds)}, goal p99 <= 15, max <= 30")
         if json is not None:
-            write_json(json, times, goals, rows=self.rows, key=self.key, holds={k: spread(v) for k, v in self.holds.items()})
+            write_json(
+                json, times, goals, rows=self.rows, key=self.key, holds={k: spread(v) for k, v in self.holds.items()}
+            )
 
     def before(self, name: str) -> None:
         """A fresh file, read once; filled, where it is to be rolled back."""
@@ -136,9 +138,7 @@ class Bench:
         """One statement that judges what it writes, as a backfill does."""
         high = time.time_ns() // 10**6 + 5000
         holds = f"(createdAt BETWEEN {LOW} AND {high})"
-        self.update(
-            f"(updatedAt IS NULL OR updatedAt IN (0, -1)) AND {holds}", f"CASE WHEN {holds} THEN createdAt END"
-        )
+        self.update(f"(updatedAt IS NULL OR updatedAt IN (0, -1)) AND {holds}", f"CASE WHEN {holds} THEN createdAt END")
 
     def backfill(self, name: str, guard: Guard) -> None:
         """Ours: with ledger, checkpoints and the final survey."""

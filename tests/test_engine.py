@@ -481,9 +481,9 @@ def test_killed_with_a_write_in_flight(monkeypatch: pytest.MonkeyPatch) -> None:
 
     back = rollback(rows, now=START)
 
-    assert [THEN] * 3 + [None] * 2 == written
+    assert [THEN] * 4 + [None] == written
     assert [None] * 5 == [record["u"] for record in rows.records]
-    assert ("complete", 3) == (back.status, back.counts.changed)
+    assert ("complete", 4) == (back.status, back.counts.changed)
 
 
 @pytest.mark.parametrize("name", ["begun", "intended", "written", "settled", "swept", "surveyed"])
@@ -619,6 +619,69 @@ def test_intents_of_a_frozen_worker(monkeypatch: pytest.MonkeyPatch) -> None:
         backfill(rows, GUARD, REPAIR, now=START, lease=timedelta(0))
 
     assert [None] * 5 == [record["u"] for record in rows.records]
+
+
+def ended_meanwhile(ledger: MemoryLedger, run: Run, *_: object, **__: object) -> Run:
+    """Wait for the owner of a run, who ends it."""
+    return ledger.save(evolve(run, status="complete", owner=None, finished=START))
+
+
+def test_ended_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    A run that another process ends while we wait for it is not begun again.
+    """
+    rows = table(3)
+    killed(monkeypatch, "settled", lambda: backfill(rows, GUARD, REPAIR, now=START, pace=slowly()))
+    with monkeypatch.context() as patch:
+        patch.setattr(BACKFILL, "acquire", ended_meanwhile)
+        run = backfill(rows, GUARD, REPAIR, now=START)
+
+    assert (1, "complete", [run]) == (run.id, run.status, runs(rows))
+    assert [THEN, None, None] == [record["u"] for record in rows.records]
+
+
+@pytest.mark.parametrize("name", ["settled", "taken back"])
+def test_ended_meanwhile_by_a_rollback(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """
+    So it is with a rollback; and with a run that ends while it is waited for to be taken back.
+    """
+    rows = table(3)
+
+    def both() -> None:
+        backfill(rows, GUARD, REPAIR, now=START, pace=slowly())
+        rollback(rows, now=START, pace=slowly())
+
+    killed(monkeypatch, name, both)
+    with monkeypatch.context() as patch:
+        patch.setattr(ROLLBACK, "acquire", ended_meanwhile)
+        back = rollback(rows, now=START)
+
+    assert ("complete", 1) == (back.status, back.undoes)
+    assert ["complete"] * 2 == [run.status for run in runs(rows)]
+
+
+def test_locked_for_a_while() -> None:
+    """
+    A store that is locked for a while is tried again; for good, the run is given up, and goes on later.
+    """
+    rows = table(4)
+    locked = [2]
+
+    def refuse(_: Sequence[Change]) -> None:
+        if locked[0]:
+            locked[0] -= 1
+            msg = "somebody holds it"
+            raise StoreLocked(msg)
+
+    rows.before_write = refuse
+    assert backfill(rows, GUARD, REPAIR, now=START).ok
+
+    rows.of(0)["u"] = None
+    locked[0] = 10
+    with pytest.raises(StoreLocked, match="somebody holds it"):
+        backfill(rows, GUARD, REPAIR, now=START)
+    locked[0] = 0
+    assert (2, True) == ((run := backfill(rows, GUARD, REPAIR, now=START)).id, run.ok)
 
 
 def test_plan_changed(monkeypatch: pytest.MonkeyPatch) -> None:

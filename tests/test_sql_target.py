@@ -10,7 +10,7 @@ import math
 import random
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -27,7 +27,6 @@ from timestamp_guard import (
     Field,
     Guard,
     Repair,
-    UsageError,
     by,
     check,
     earliest,
@@ -43,7 +42,7 @@ from timestamp_guard.job import Job
 from timestamp_guard.predicate import CODES, Code, Fault, undecided
 from timestamp_guard.predicate import violations as judged
 from timestamp_guard.repairs import Candidate, mend
-from timestamp_guard.rules import At, Moment, Now, Ordered, Term
+from timestamp_guard.rules import At, Moment, Now, Term
 from timestamp_guard.stores import open_store
 from timestamp_guard.stores.base import same
 from timestamp_guard.stores.sql.database import Database, prepare, quoted
@@ -118,7 +117,7 @@ def guards(draw: st.DrawFn, names: Sequence[str]) -> Guard:
     rules = [present(name) for name in names if draw(st.booleans())]
     for _ in range(draw(st.integers(0 if rules else 1, 3))):
         fields: list[Term] = [Field(name) for name in draw(st.permutations(names))[: draw(st.integers(1, len(names)))]]
-        bounds = draw(st.lists(st.sampled_from([*map(At, BOUNDS), NOW, NOW]), max_size=3))
+        bounds: list[At | Now] = draw(st.lists(st.sampled_from([*map(At, BOUNDS), NOW, NOW]), max_size=3))
         terms: list[Term] = [each + draw(shift) for each in fields]
         for bound in bounds:
             terms.insert(draw(st.integers(0, len(terms))), bound + draw(shift))
@@ -168,7 +167,10 @@ def repairs(draw: st.DrawFn, names: Sequence[str], field: str, forms: Sequence[s
         st.sampled_from(forms).map(lambda form: reread(field, form)),
         st.just(by("long ago", lambda record: to_datetime(BOUNDS[0]) if record[field] is None else None)),
     )
-    codes = draw(st.sampled_from([frozenset({"null", "placeholder"}), frozenset(CODES)]) | st.sets(st.sampled_from(CODES), min_size=1))
+    codes: Iterable[Code] = draw(
+        st.sampled_from([frozenset[Code]({"null", "placeholder"}), frozenset[Code](CODES)])
+        | st.sets(st.sampled_from(CODES), min_size=1)
+    )
     candidates = draw(st.lists(any_of if draw(st.booleans()) else one, min_size=1, max_size=3))
     return Repair(field, tuple(candidates), codes)
 
@@ -237,13 +239,21 @@ class Rows:
 
 @contextlib.contextmanager
 def table(
-    path: Path, names: Sequence[str], rows: Sequence[Record], types: Sequence[str], *, strict: bool = False, name: str = "t"
+    path: Path,
+    names: Sequence[str],
+    rows: Sequence[Record],
+    types: Sequence[str],
+    *,
+    strict: bool = False,
+    name: str = "t",
 ) -> Iterator[tuple[Database, list[tuple[int, Record]]]]:
     """A table with the columns *names*, and its rows as they were stored."""
     path.unlink(missing_ok=True)
     columns = ", ".join(f"{quoted(each)} {'ANY' if strict else kind}" for each, kind in zip(names, types, strict=True))
     with contextlib.closing(sqlite3.connect(path)) as made, made:
-        made.execute(f"CREATE TABLE {quoted(name)} (`the key` INTEGER PRIMARY KEY, {columns}){' STRICT' if strict else ''}")
+        made.execute(
+            f"CREATE TABLE {quoted(name)} (`the key` INTEGER PRIMARY KEY, {columns}){' STRICT' if strict else ''}"
+        )
         made.executemany(
             f"INSERT INTO {quoted(name)} VALUES (NULL, {', '.join('?' * len(names))})",
             [[stored(row.get(each)) for each in names] for row in rows],
@@ -256,10 +266,14 @@ def table(
         database.close()
 
 
-def ask(database: Database, expressions: Mapping[str, Any], limits: Mapping[str, Any], name: str = "t") -> list[dict[str, Any]]:
+def ask(
+    database: Database, expressions: Mapping[str, Any], limits: Mapping[str, Any], name: str = "t"
+) -> list[dict[str, Any]]:
     """What each expression says of each row, in the order of the rows; many columns at once."""
     found: list[dict[str, Any]] = []
-    for part in itertools.batched(expressions.items(), 50) if hasattr(itertools, "batched") else [list(expressions.items())]:
+    for part in (
+        itertools.batched(expressions.items(), 50) if hasattr(itertools, "batched") else [list(expressions.items())]
+    ):
         said = sa.select(*(value.label(f"said_{i}") for i, (_, value) in enumerate(part))).select_from(sa.table(name))
         rows = database.rows(prepare(said.order_by(sa.column("the key"))), limits)
         found = found or [{} for _ in rows]
@@ -330,7 +344,9 @@ def test_verdicts(path: Path, case: Case) -> None:
     for (_, record), each in zip(rows, said, strict=True):
         found = guard.decode(each["signature"])
         faults = Counter(violation.fault for violation in judged(record, case.guard, case.encodings, MOMENT))
-        causes = {name: why for name in guard.fields if isinstance(why := decode(record[name], case.encodings[name]), str)}
+        causes = {
+            name: why for name in guard.fields if isinstance(why := decode(record[name], case.encodings[name]), str)
+        }
 
         assert faults == Counter(found.faults), record
         assert causes == dict(found.causes), record
@@ -352,7 +368,12 @@ def test_repairs(path: Path, case: Case) -> None:
     guard = SqlGuard(case.guard, case.encodings)
     repair = SqlRepair(guard, case.repair, case.encodings)
     codes: dict[str, sa.ColumnElement[Any]] = {code: guard.broken(name, [code]) for code in CODES}
-    asked = {"broken": repair.broken(), "mendable": repair.mendable(), "chosen": repair.chosen(), "after": repair.after()}
+    asked = {
+        "broken": repair.broken(),
+        "mendable": repair.mendable(),
+        "chosen": repair.chosen(),
+        "after": repair.after(),
+    }
     with table(path, case.names, case.rows, case.types, strict=case.strict) as (database, rows):
         said = ask(database, codes | asked, repair.limits(MOMENT, PINNED))
 
@@ -420,7 +441,10 @@ def test_placeholders_of_its_own() -> None:
 
 
 @settings(max_examples=max(60, (settings.default.max_examples if settings.default else 0) // 2))
-@given(case=st.one_of(cases(NUMBERS, 60), cases([*NUMBERS, *FINER, *TEXTS], 60), cases(TEXTS, 60)), name=st.sampled_from(NAMES))
+@given(
+    case=st.one_of(cases(NUMBERS, 60), cases([*NUMBERS, *FINER, *TEXTS], 60), cases(TEXTS, 60)),
+    name=st.sampled_from(NAMES),
+)
 def test_store(path: Path, case: Case, name: str) -> None:
     """
     A check counts, and `violations` yields, what the predicate says; an assessment counts what would be mended: in
@@ -431,7 +455,9 @@ def test_store(path: Path, case: Case, name: str) -> None:
         pass
     verdicts = {key: judged(record, case.guard, case.encodings, LATER) for key, record in rows}
     faults: Counter[Fault] = Counter(v.fault for each in verdicts.values() for v in each)
-    open_ = Counter((str(pair), why) for _, record in rows for pair, why in undecided(record, case.guard, case.encodings))
+    open_ = Counter(
+        (str(pair), why) for _, record in rows for pair, why in undecided(record, case.guard, case.encodings)
+    )
     causes = Counter(
         (field, why)
         for _, record in rows
@@ -465,17 +491,7 @@ def test_store(path: Path, case: Case, name: str) -> None:
         assert str(case.repair.candidates[wanted.candidate]) == each.candidate
 
 
-KEYWORDS: Final = """
-    abort action add after all alter always analyze and as asc attach autoincrement before begin between by cascade case
-    cast check collate column commit conflict constraint create cross current current_date current_time current_timestamp
-    database default deferrable deferred delete desc detach distinct do drop each else end escape except exclude exclusive
-    exists explain fail false filter first following for foreign from full generated glob group groups having if ignore
-    immediate in index indexed initially inner insert instead intersect into is isnull join key last left like limit match
-    materialized natural no not nothing notnull null nulls of offset on or order others outer over partition plan pragma
-    preceding primary query raise range recursive references regexp reindex release rename replace restrict returning right
-    rollback row rows savepoint select set stored strict table temp temporary then ties to transaction trigger true
-    unbounded union unique update using vacuum values view virtual when where window with without
-""".split()
+KEYWORDS: Final = ["abort", "action", "add", "after", "all", "alter", "always", "analyze", "and", "as", "asc", "attach", "autoincrement", "before", "begin", "between", "by", "cascade", "case", "cast", "check", "collate", "column", "commit", "conflict", "constraint", "create", "cross", "current", "current_date", "current_time", "current_timestamp", "database", "default", "deferrable", "deferred", "delete", "desc", "detach", "distinct", "do", "drop", "each", "else", "end", "escape", "except", "exclude", "exclusive", "exists", "explain", "fail", "false", "filter", "first", "following", "for", "foreign", "from", "full", "generated", "glob", "group", "groups", "having", "if", "ignore", "immediate", "in", "index", "indexed", "initially", "inner", "insert", "instead", "intersect", "into", "is", "isnull", "join", "key", "last", "left", "like", "limit", "match", "materialized", "natural", "no", "not", "nothing", "notnull", "null", "nulls", "of", "offset", "on", "or", "order", "others", "outer", "over", "partition", "plan", "pragma", "preceding", "primary", "query", "raise", "range", "recursive", "references", "regexp", "reindex", "release", "rename", "replace", "restrict", "returning", "right", "rollback", "row", "rows", "savepoint", "select", "set", "stored", "strict", "table", "temp", "temporary", "then", "ties", "to", "transaction", "trigger", "true", "unbounded", "union", "unique", "update", "using", "vacuum", "values", "view", "virtual", "when", "where", "window", "with", "without"]
 
 
 def test_keywords(tmp_path: Path) -> None:
@@ -484,7 +500,7 @@ def test_keywords(tmp_path: Path) -> None:
     """
     words = [*KEYWORDS, *KEYWORDS[: len(KEYWORDS) % 2], "x" * 20_000, "y" * 20_000, "__[POSTCOMPILE_x]", "%(low_0)s"]
     for word, other in zip(words[::2], words[1::2], strict=True):
-        rows = [{word: None, other: 1700000000000}, {word: 1, other: 1}]
+        rows: list[dict[str, Any]] = [{word: None, other: 1700000000000}, {word: 1, other: 1}]
         guard = updated_at_guard(word, other)
         with table(tmp_path / "words.db", [word, other], rows, ["", ""], name=other):
             pass

@@ -5,7 +5,7 @@ SQLite tables of every kind are checked, filled and given back exactly, and noth
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,7 +14,15 @@ from attrs import frozen
 
 from timestamp_guard import NOW as PRESENT
 from timestamp_guard import Repair, backfill, by, check, in_order, plan, present, reread, rollback, runs, violations
-from timestamp_guard.errors import NoIdentity, PlanChanged, StoreError, TooManyFailures, UnknownName, UsageError, WriteUndone
+from timestamp_guard.errors import (
+    NoIdentity,
+    PlanChanged,
+    StoreError,
+    TooManyFailures,
+    UnknownName,
+    UsageError,
+    WriteUndone,
+)
 from timestamp_guard.instants import Encoding, Raw, encode, parse_instant
 from timestamp_guard.predicate import violations as judged
 from timestamp_guard.repairs import mend
@@ -122,7 +130,7 @@ KINDS: Final = {
     ),
 }  # fmt: skip
 
-TIMES: Final = {
+TIMES: Final[dict[str, tuple[Callable[[int], Any], list[Any]]]] = {
     "epoch_ms": (lambda ms: ms, [None, 0, "soon", b"\x00\xff", 1.5, -1.0, 2.0**60, MS + DAY, "é", 5]),
     "rfc3339": (
         lambda ms: encode(ms * 10**6, Encoding.parse("rfc3339/ms")),
@@ -284,7 +292,10 @@ def test_declared_key(tmp_path: Path) -> None:
     assert before == dump(path)
 
     do(path, "UPDATE services SET _id = 'same' WHERE _id > 'k7'")
-    with opened(path, key="_id") as store, pytest.raises(NoIdentity, match="_id of services is not unique: 'same' is in 2 rows"):
+    with (
+        opened(path, key="_id") as store,
+        pytest.raises(NoIdentity, match="_id of services is not unique: 'same' is in 2 rows"),
+    ):
         backfill(store, GUARD, REPAIR, now=NOW)
     do(path, "UPDATE services SET _id = NULL WHERE _id = 'same'")
     with opened(path, key=["_id"]) as store, pytest.raises(NoIdentity, match="it is null in 2 rows"):
@@ -298,7 +309,9 @@ def test_another_key(tmp_path: Path) -> None:
     An unfinished run goes on only by the key that it began with, and is taken back by it whatever the key is now.
     """
     rows = [[f"k{n}", n, MS - DAY, None] for n in range(6)]
-    path = make(tmp_path / "app.db", "CREATE TABLE services (a TEXT PRIMARY KEY, b INT, createdAt, updatedAt)", rows=rows)
+    path = make(
+        tmp_path / "app.db", "CREATE TABLE services (a TEXT PRIMARY KEY, b INT, createdAt, updatedAt)", rows=rows
+    )
     before = dump(path)
 
     with opened(path) as store, pytest.raises(KeyboardInterrupt):
@@ -320,7 +333,9 @@ def test_null_keys_come(tmp_path: Path) -> None:
     """
     rows = [[f"k{n}", n, MS - DAY, None] for n in range(6)]
     path = make(
-        tmp_path / "app.db", "CREATE TABLE services (a TEXT PRIMARY KEY, b INT NOT NULL UNIQUE, createdAt, updatedAt)", rows=rows
+        tmp_path / "app.db",
+        "CREATE TABLE services (a TEXT PRIMARY KEY, b INT NOT NULL UNIQUE, createdAt, updatedAt)",
+        rows=rows,
     )
     with opened(path) as store:
         assert ("a",) == store.key
@@ -444,7 +459,10 @@ def test_touched_on_the_way_back(tmp_path: Path) -> None:
         backfill(store, GUARD, REPAIR, now=NOW)
         do(path, "UPDATE services SET updatedAt = NULL WHERE _id IN ('k1', 'k2')")
         filled_ = dump(path)
-        do(path, "CREATE TRIGGER touch AFTER UPDATE ON services BEGIN UPDATE services SET updatedAt = 5 WHERE _id = NEW._id; END")
+        do(
+            path,
+            "CREATE TRIGGER touch AFTER UPDATE ON services BEGIN UPDATE services SET updatedAt = 5 WHERE _id = NEW._id; END",
+        )
 
         with pytest.raises(WriteUndone, match="trigger touch"):
             rollback(store, now=NOW)
@@ -507,7 +525,10 @@ def test_quarantine(tmp_path: Path, how: str, rowid: str, encoding: str) -> None
         aside = {each.key: each.reason for each in store.ledger.quarantined(run)}
         assert ("incomplete", 37, 3) == (run.status, run.counts.changed, run.counts.quarantined)
         assert {"k3", "k4", "k9"} == set(aside)
-        assert all({"check": "CHECK constraint", "unique": "UNIQUE constraint"}.get(how, "no") in said for said in aside.values())
+        assert all(
+            {"check": "CHECK constraint", "unique": "UNIQUE constraint"}.get(how, "no") in said
+            for said in aside.values()
+        )
         assert 37 == len(store.ledger.changes(run))
         assert {"null": 3} == check(store, GUARD, now=NOW).violations
 
@@ -540,7 +561,10 @@ def test_quarantined_on_the_way_back(tmp_path: Path) -> None:
     path = plain(tmp_path / "app.db")
     with opened(path) as store:
         backfill(store, GUARD, REPAIR, now=NOW)
-        do(path, "CREATE TRIGGER keep BEFORE UPDATE ON services WHEN NEW.updatedAt IS NULL AND OLD._id = 'k4' BEGIN SELECT RAISE(ABORT, 'kept'); END")
+        do(
+            path,
+            "CREATE TRIGGER keep BEFORE UPDATE ON services WHEN NEW.updatedAt IS NULL AND OLD._id = 'k4' BEGIN SELECT RAISE(ABORT, 'kept'); END",
+        )
         back = rollback(store, now=NOW)
         aside = store.ledger.quarantined(back)
 
@@ -574,7 +598,11 @@ def test_real_column(tmp_path: Path, encoding: str) -> None:
     A REAL column takes the numbers that it can hold, and its rows get their old ones back; others are not written.
     """
     rows = [["small", 2**52 - 1, None], ["odd", 2**60 + 1, None], ["even", 2**60, 5.0]]
-    path = make(tmp_path / "app.db", "CREATE TABLE services (_id TEXT PRIMARY KEY, createdAt INTEGER, updatedAt REAL)", rows=rows)
+    path = make(
+        tmp_path / "app.db",
+        "CREATE TABLE services (_id TEXT PRIMARY KEY, createdAt INTEGER, updatedAt REAL)",
+        rows=rows,
+    )
     before = dump(path)
     guard, repair = in_order("createdAt", "updatedAt") & present("updatedAt"), Repair("updatedAt", ("createdAt",))
 
@@ -622,7 +650,9 @@ def test_storage_classes(tmp_path: Path) -> None:
 
     with opened(path) as store:
         assert 12 == backfill(store, GUARD, repair, now=NOW).counts.changed
-    held = ask(path, "SELECT key_1, typeof(before), before, typeof(after), after FROM timestamp_guard_changes ORDER BY id")
+    held = ask(
+        path, "SELECT key_1, typeof(before), before, typeof(after), after FROM timestamp_guard_changes ORDER BY id"
+    )
     kinds = {type(None): "null", int: "integer", float: "real", str: "text", bytes: "blob"}
 
     assert [(key, kinds[type(raw)], repr(raw), kinds[type(to)], to) for key, to, raw in rows] == [
@@ -681,7 +711,12 @@ def test_vacuum(tmp_path: Path, options: str) -> None:
     """
     path = tmp_path / "app.db"
     before = between(path, options)
-    do(path, "DELETE FROM services WHERE _id = 'k0'", "VACUUM", f"INSERT INTO services VALUES ('k0', {MS - DAY}, {MS - DAY})")
+    do(
+        path,
+        "DELETE FROM services WHERE _id = 'k0'",
+        "VACUUM",
+        f"INSERT INTO services VALUES ('k0', {MS - DAY}, {MS - DAY})",
+    )
 
     with opened(path) as store:
         back = rollback(store, now=NOW, pace=slowly(4))
@@ -741,13 +776,18 @@ def test_filled_twice(tmp_path: Path, options: str, encoding: str) -> None:
 
     assert ("complete", 12, 2) == (run.status, run.counts.changed, run.sweep)
     assert (10, 2) == (back.counts.changed, back.counts.refused)
-    assert [("k1", 0), ("k3", 0)] == ask(path, "SELECT _id, updatedAt FROM services WHERE updatedAt IS NOT NULL ORDER BY 1")
+    assert [("k1", 0), ("k3", 0)] == ask(
+        path, "SELECT _id, updatedAt FROM services WHERE updatedAt IS NOT NULL ORDER BY 1"
+    )
 
 
 @pytest.mark.parametrize(
     ("statement", "said"),
     [
-        ("ALTER TABLE services RENAME COLUMN updatedAt TO updated_at", "no field 'updatedAt' in table services; did you mean 'updated_at'"),
+        (
+            "ALTER TABLE services RENAME COLUMN updatedAt TO updated_at",
+            "no field 'updatedAt' in table services; did you mean 'updated_at'",
+        ),
         ("ALTER TABLE services DROP COLUMN updatedAt", "no field 'updatedAt' in table services"),
         ("ALTER TABLE services RENAME COLUMN _id TO id", "no field '_id' in table services; did you mean 'id'"),
         ("ALTER TABLE services RENAME TO service", "no table 'services' in .*app.db; did you mean 'service'"),
@@ -855,7 +895,9 @@ def test_backup(tmp_path: Path, mode: str) -> None:
     assert {"app.db", "copy.db"} == {each.name for each in tmp_path.iterdir()}
 
 
-@pytest.mark.parametrize("name", ["a b.db", "100%25.db", "what?mode=ro.db", "#1.db", "日本.db", "new\nline.db", ":memory:", "\udcff.db"])
+@pytest.mark.parametrize(
+    "name", ["a b.db", "100%25.db", "what?mode=ro.db", "#1.db", "日本.db", "new\nline.db", ":memory:", "\udcff.db"]
+)
 def test_file_names(tmp_path: Path, name: str) -> None:
     """
     A file can be called anything.
@@ -955,7 +997,9 @@ def test_any_candidate(tmp_path: Path) -> None:
 
         return datetime.fromisoformat(record["_id"] + "T00:00:00+00:00") if record["_id"].startswith("2024") else None
 
-    repair = Repair("updatedAt", (reread("updatedAt", "epoch_s"), by("its name", named), PRESENT), {"null", "too_early"})
+    repair = Repair(
+        "updatedAt", (reread("updatedAt", "epoch_s"), by("its name", named), PRESENT), {"null", "too_early"}
+    )
     with opened(path) as store:
         run = backfill(store, updated_at_guard("updatedAt"), repair, now=NOW)
         said = {change.key: (change.after, change.candidate) for _, change in store.ledger.changes(run)}

@@ -126,7 +126,10 @@ def test_names(tmp_path: Path) -> None:
         opened(path, "Service")
     with pytest.raises(UnknownName, match="no table 'SERVICES' in .*; did you mean 'services'"):
         opened(path, "SERVICES")
-    with opened(path) as store, pytest.raises(UnknownName, match="no field 'created_at' in services; did you mean 'createdAt'"):
+    with (
+        opened(path) as store,
+        pytest.raises(UnknownName, match="no field 'created_at' in services; did you mean 'createdAt'"),
+    ):
         backfill(store, GUARD, Repair("updatedAt", ("created_at",)), now=NOW)
     with open_store(f"sqlite:///{path}", encodings="epoch_ms") as store:
         assert "services" == store.name
@@ -139,9 +142,14 @@ def test_encoding(tmp_path: Path) -> None:
     """
     An encoding that is not the column's is named, with the share that does not fit and what would.
     """
-    path = make(tmp_path / "app.db", TABLE, rows=[[f"k{n}", MS // 1000 - n, "2024-01-01T00:00:00Z", ""] for n in range(100)])
+    path = make(
+        tmp_path / "app.db", TABLE, rows=[[f"k{n}", MS // 1000 - n, "2024-01-01T00:00:00Z", ""] for n in range(100)]
+    )
 
-    with opened(path) as store, pytest.raises(EncodingMismatch, match=r"updatedAt of services is declared epoch_ms.*100%.*rfc3339"):
+    with (
+        opened(path) as store,
+        pytest.raises(EncodingMismatch, match=r"updatedAt of services is declared epoch_ms.*100%.*rfc3339"),
+    ):
         ensure_fits(store, GUARD, now=NOW)
     with opened(path, encodings={"updatedAt": "rfc3339", "createdAt": "epoch_ms"}) as store:
         with pytest.raises(EncodingMismatch, match="declare createdAt=epoch_s"):
@@ -169,7 +177,9 @@ def test_locked(tmp_path: Path, act: str, mode: str) -> None:
             if mode == "WAL" and act in {"check", "plan", "runs"}:
                 ACTS[act](store)  # readers go on
             else:
-                with pytest.raises(StoreLocked, match=r"app.db is locked by another process; try again when it is done"):
+                with pytest.raises(
+                    StoreLocked, match=r"app.db is locked by another process; try again when it is done"
+                ):
                     ACTS[act](store)
             other.execute("ROLLBACK")
         assert (before, ledger) == (dump(path), ask(path, "SELECT * FROM timestamp_guard_changes"))
@@ -336,7 +346,10 @@ def test_killed_writer(tmp_path: Path, public: Path, mode: str) -> None:
     path.parent.chmod(0o755)
     path.chmod(0o644)
     if mode == "DELETE":
-        assert all("StoreReadOnly" in each and "left half-written by a process that was killed" in each for each in said.values()), said
+        assert all(
+            "StoreReadOnly" in each and "left half-written by a process that was killed" in each
+            for each in said.values()
+        ), said
     else:
         assert all("Store" in each for each in said.values()), said
 
@@ -378,7 +391,9 @@ def test_full(tmp_path: Path, mode: str) -> None:
         ((pages,),) = store.database.rows("PRAGMA page_count")
         for room in (0, 1, 4, 10, 20):
             store.database.run(f"PRAGMA max_page_count = {pages + room}")
-            with pytest.raises(StoreFull, match=r"no room left to write to .*app.db: make room, and call again to go on"):
+            with pytest.raises(
+                StoreFull, match=r"no room left to write to .*app.db: make room, and call again to go on"
+            ):
                 backfill(store, GUARD, REPAIR, now=NOW, pace=slowly(50))
             made = sum(run.counts.changed for run in runs(store))
             assert [(made,)] == ask(path, "SELECT count(*) FROM services WHERE updatedAt IS NOT NULL")
@@ -398,16 +413,17 @@ def test_really_full(tmp_path: Path) -> None:
     """
     small = tmp_path / "small"
     small.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=600k", "none", str(small)], check=False, capture_output=True)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=600k", "none", str(small)], check=False, capture_output=True
+    )
     if mounted.returncode:
         pytest.skip(f"only root can mount: {mounted.stderr.decode()}")
     try:
         path = plain(small / "app.db", 2000)
         do(path, "PRAGMA journal_mode = WAL")
         before = dump(path)
-        with opened(path) as store:
-            with pytest.raises(StoreFull, match="make room, and call again"):
-                backfill(store, GUARD, REPAIR, now=NOW)
+        with opened(path) as store, pytest.raises(StoreFull, match="make room, and call again"):
+            backfill(store, GUARD, REPAIR, now=NOW)
         with opened(path, read_only=True) as store:
             assert {"backfill"} >= {run.action for run in runs(store)}
         subprocess.run(["mount", "-o", "remount,size=60m", str(small)], check=True)
@@ -470,9 +486,15 @@ def test_damaged(tmp_path: Path, seed: int) -> None:
 @pytest.mark.parametrize(
     ("statements", "said"),
     [
-        (["UPDATE timestamp_guard_runs SET version = 99"], "the ledger in .*app.db is of version 99, and this release knows 1: upgrade"),
+        (
+            ["UPDATE timestamp_guard_runs SET version = 99"],
+            "the ledger in .*app.db is of version 99, and this release knows 1: upgrade",
+        ),
         (["UPDATE timestamp_guard_runs SET version = 'x'"], "is of version x"),
-        (["ALTER TABLE timestamp_guard_runs DROP COLUMN plan"], "the ledger in .*app.db is damaged: plan missing; restore it"),
+        (
+            ["ALTER TABLE timestamp_guard_runs DROP COLUMN plan"],
+            "the ledger in .*app.db is damaged: plan missing; restore it",
+        ),
         (["DROP TABLE timestamp_guard_changes"], "damaged: timestamp_guard_changes missing"),
         (["DROP TABLE timestamp_guard_quarantine"], "damaged: timestamp_guard_quarantine missing"),
         (
@@ -553,13 +575,15 @@ def test_changed_plan(tmp_path: Path) -> None:
     path = interrupted(tmp_path / "app.db")
     before = dump(path)
 
-    with opened(path) as store:
-        with pytest.raises(PlanChanged, match=r"run 1 on services is unfinished and was planned differently \(.*createdAt.*NOW"):
-            backfill(store, GUARD, Repair("updatedAt", ("createdAt", "note")), now=NOW) if False else backfill(
-                store, GUARD, Repair("updatedAt", (*REPAIR.candidates, _present())), now=NOW
-            )
+    with opened(path) as store, pytest.raises(
+        PlanChanged, match=r"run 1 on services is unfinished and was planned differently \(.*createdAt.*NOW"
+    ):
+        backfill(store, GUARD, Repair("updatedAt", (*REPAIR.candidates, _present())), now=NOW)
     assert before == dump(path)
-    with opened(path, encodings="epoch_s") as store, pytest.raises(PlanChanged, match="encodings was .*epoch_ms.* is .*epoch_s"):
+    with (
+        opened(path, encodings="epoch_s") as store,
+        pytest.raises(PlanChanged, match="encodings was .*epoch_ms.* is .*epoch_s"),
+    ):
         backfill(store, GUARD, REPAIR, now=NOW)
     assert before == dump(path)
 

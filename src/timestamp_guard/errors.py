@@ -128,9 +128,7 @@ class MissingExtra(UsageError):
 
     def __init__(self, extra: str, what: str) -> None:
         self.extra = extra
-        super().__init__(
-            f"{what} needs the extra {extra!r}: python -m pip install 'timestamp-guard[{extra}]'"
-        )
+        super().__init__(f"{what} needs the extra {extra!r}: python -m pip install 'timestamp-guard[{extra}]'")
 
 
 class StoreError(TimestampGuardError):

@@ -47,9 +47,7 @@ __all__ = [
     "to_datetime",
 ]
 
-Cause: TypeAlias = Literal[
-    "missing", "null", "wrong_type", "not_finite", "unreadable", "imprecise", "placeholder"
-]
+Cause: TypeAlias = Literal["missing", "null", "wrong_type", "not_finite", "unreadable", "imprecise", "placeholder"]
 """Why a field holds no instant."""
 
 CAUSES: Final[tuple[Cause, ...]] = get_args(Cause)
@@ -60,9 +58,7 @@ Raw: TypeAlias = Any
 Decoded: TypeAlias = "int | Cause"
 """An instant, or why there is none."""
 
-Name: TypeAlias = Literal[
-    "epoch_s", "epoch_ms", "epoch_us", "epoch_ns", "rfc3339", "iso8601", "datetime"
-]
+Name: TypeAlias = Literal["epoch_s", "epoch_ms", "epoch_us", "epoch_ns", "rfc3339", "iso8601", "datetime"]
 Resolution: TypeAlias = Literal["s", "ms", "us", "ns"]
 
 NAMES: Final[tuple[Name, ...]] = get_args(Name)
@@ -217,9 +213,7 @@ def _parse_encoding(text: str) -> Encoding:
         raise UsageError(msg)
     if zone is not None:
         _zone(zone)
-    return Encoding(
-        cast("Name", name), cast("Resolution | None", resolution) or _usual_resolution(name), zone
-    )
+    return Encoding(cast("Name", name), cast("Resolution | None", resolution) or _usual_resolution(name), zone)
 
 
 def _usual_resolution(name: str) -> Resolution:
@@ -351,9 +345,7 @@ def _read_datetime(raw: Raw, encoding: Encoding) -> Decoded:
     if offset is None:
         if encoding.zone is None:
             return "wrong_type"
-        local = datetime(
-            raw.year, raw.month, raw.day, raw.hour, raw.minute, raw.second
-        )
+        local = datetime(raw.year, raw.month, raw.day, raw.hour, raw.minute, raw.second)  # noqa: DTZ001 - local
         offset = _offset(local, encoding.zone)
         if offset is None:
             return "unreadable"
@@ -423,7 +415,7 @@ def _text_offset(match: re.Match[str], offset: str | None, zone: str | None) -> 
         if zone is None:
             return None
         year, month, day, hour, minute, second = (int(part or 0) for part in match.groups()[:6])
-        ahead = _offset(datetime(year, month, day, hour, minute, min(second, 59)), zone)
+        ahead = _offset(datetime(year, month, day, hour, minute, min(second, 59)), zone)  # noqa: DTZ001 - local
         # Offsets of whole seconds: the local mean times before standard time have them.
         return None if ahead is None else duration_ns(ahead) // SECOND
     if offset in {"Z", "z"}:
@@ -514,10 +506,7 @@ def _civil(instant: int, digits: int | None = None) -> str:
     cycles, days = divmod(days, 146_097)
     there = date.fromordinal(days + EPOCH_ORDINAL)
     year = there.year + cycles * 400
-    if 0 <= year <= 9999:
-        shown = f"{year:04}"
-    else:
-        shown = f"{year:+06}"
+    shown = f"{year:04}" if 0 <= year <= 9999 else f"{year:+06}"
     if digits is None:
         digits = next(d for d in (0, 3, 6, 9) if fraction % 10 ** (9 - d) == 0)
     clock = f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"

@@ -447,7 +447,7 @@ def _thawed(data: Any) -> Raw:
 
 
 def export(ledger: Ledger, run: Run) -> Iterator[str]:
-    """The run and all that it changed, from the newest back, as JSON Lines; raw values as :func:`freeze` writes them."""
+    """The run and all its changes, from the newest back, as JSON Lines; raw values as :func:`freeze` writes them."""
     yield json.dumps({"run": run.to_dict()})
     after = 0
     while page := ledger.changes(run, after, 10_000):

@@ -69,9 +69,7 @@ class Violation:
         return f"{said}; {self.hint}" if self.hint else said
 
 
-def violations(
-    record: Mapping[str, Raw], guard: Guard, encodings: Encodings, now: int | Moment
-) -> list[Violation]:
+def violations(record: Mapping[str, Raw], guard: Guard, encodings: Encodings, now: int | Moment) -> list[Violation]:
     """All that is wrong with *record*, in rule order, then pair order; the same code, field and other once."""
     judged = _Record(record, encodings_for(guard.fields, encodings), Moment.at(now))
     found: dict[Fault, Violation] = {}

@@ -287,9 +287,7 @@ def _extreme(
     return next(inner for instant, inner in known if instant == best)
 
 
-def _instant(
-    record: Mapping[str, Raw], candidate: Candidate, read: Mapping[str, Encoding], pinned: int
-) -> int | None:
+def _instant(record: Mapping[str, Raw], candidate: Candidate, read: Mapping[str, Encoding], pinned: int) -> int | None:
     match candidate:
         case Field(name, shift_ns):
             found = decode(record.get(name, ABSENT), read[name])

@@ -28,17 +28,35 @@ class Samples(Protocol):
     """What a report is made of: a survey of a store."""
 
     @property
-    def records(self) -> int: ...
+    def records(self) -> int:
+        """How many records there are."""
+        ...
+
     @property
-    def broken(self) -> int: ...
+    def broken(self) -> int:
+        """How many of them are broken."""
+        ...
+
     @property
-    def faults(self) -> Mapping[Fault, int]: ...
+    def faults(self) -> Mapping[Fault, int]:
+        """Violations by fault."""
+        ...
+
     @property
-    def undecided(self) -> Mapping[tuple[Pair, Cause], int]: ...
+    def undecided(self) -> Mapping[tuple[Pair, Cause], int]:
+        """Records of which a pair could not be judged, by the cause."""
+        ...
+
     @property
-    def causes(self) -> Mapping[tuple[str, Cause], int]: ...
+    def causes(self) -> Mapping[tuple[str, Cause], int]:
+        """Causes why a field holds no instant."""
+        ...
+
     @property
-    def samples(self) -> Sequence[_Sample]: ...
+    def samples(self) -> Sequence[_Sample]:
+        """Some broken records."""
+        ...
+
 
 
 @frozen

@@ -84,7 +84,7 @@ def timestamp(
     encoding: str | Encoding,
     *,
     skew: timedelta = timedelta(seconds=5),
-    earliest: datetime = datetime.fromisoformat("2000-01-01T00:00:00+00:00"),  # noqa: B008 - a datetime never changes
+    earliest: datetime = datetime.fromisoformat("2000-01-01T00:00:00+00:00"),
     now: Clock = None,
 ) -> Timestamp:
     """

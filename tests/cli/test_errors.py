@@ -325,7 +325,7 @@ def test_closed_pipe(shop: Path) -> None:
     words = [
         sys.executable,
         "-m",
-        "timestamp_guard.cli",
+        "timestamp_guard",
         "check",
         URL,
         "--updated",

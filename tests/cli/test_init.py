@@ -302,5 +302,33 @@ def test_hostile_strays(shop: Path, cli: Cli, rows: Rows) -> None:
     cli("init", URL, "--table", "t")
 
     (proposed,) = [line for line in FILE.read_text("utf-8").splitlines() if "reread" in line]
-    word = tomllib.loads("fill = " + proposed.partition("put ")[2].partition(" first in fill")[0])["fill"]
+    word = tomllib.loads("fill = " + proposed.partition("begin fill with ")[2].rstrip(","))["fill"]
     assert 'reread("updated, at", epoch_s)' == word
+
+
+@pytest.mark.parametrize(
+    ("usual", "stray", "source", "code"),
+    [
+        ("1700000000000", "1700000000", "epoch_s", "too_early"),
+        ("1700000000", "1700000000000", "epoch_ms", "in_future"),
+        ("1700000000000", "'2023-11-14T22:13:20Z'", "rfc3339", "wrong_type"),
+        ("'2023-11-14T22:13:20Z'", "1700000000", "epoch_s", "wrong_type"),
+        ("'2023-11-14T22:13:20Z'", "'2023-11-14 22:13:20'", "iso8601@UTC", "unreadable"),
+    ],
+)
+def test_strays(shop: Path, cli: Cli, rows: Rows, usual: str, stray: str, source: str, code: str) -> None:
+    """
+    What is proposed for values in another encoding mends them.
+    """
+    rows("CREATE TABLE t (id INTEGER PRIMARY KEY, updatedAt)")
+    rows(MANY.format(f"i, CASE WHEN i % 20 = 1 THEN {stray} ELSE {usual} END"))
+
+    cli("init", URL, "--table", "t")
+
+    text = FILE.read_text("utf-8")
+    assert f'begin fill with "reread(updatedAt, {source})",\n' in text
+    assert f'also = ["{code}"]' in text
+    FILE.write_text(text + f'fill = ["reread(updatedAt, {source})"]\nalso = ["{code}"]\n', "utf-8")
+    assert 1 == cli("check").code
+    assert 0 == cli("backfill").code
+    assert 0 == cli("check").code

@@ -530,7 +530,7 @@ def test_as_a_process(shop: Path) -> None:
     The command is the same as a process of its own, and its results are on stdout alone.
     """
     said = subprocess.run(
-        [sys.executable, "-m", "timestamp_guard.cli", "backfill", *FILL, "--format", "json"],
+        [sys.executable, "-m", "timestamp_guard", "backfill", *FILL, "--format", "json"],
         capture_output=True,
         check=False,
         cwd=shop.parent,

@@ -82,7 +82,7 @@ def work(order: dict[str, Any]) -> dict[str, Any]:
     Path.replace = replaced  # type: ignore[method-assign, assignment]  # the fault
     how: dict[str, Any] = {
         "now": START,
-        "pace": Pace(target=0.0, start=3),  # three records in the first step, then fewer
+        "pace": Pace(target=0.0, start=2),  # two records in every step: no hold is short enough for more
         "lease": timedelta(seconds=order.get("lease", 60)),
     }
     with opened(Path(order["path"])) as (store, ledger):

@@ -13,7 +13,7 @@ from cyclopts import Parameter
 from ..config import FILE
 from ..detect import Detected, Look, detect
 from ..errors import UnknownName, UsageError
-from ..instants import brief
+from ..instants import Encoding, brief
 from ..repairs import reread
 from ..stores import open_store, tables
 from ._options import Form
@@ -176,13 +176,22 @@ def _table(each: Detected) -> Iterator[str]:
         yield f"fill = [{fill}]  # missing, null and placeholders; the first that is sound is taken"
     else:
         yield '# fill = ["now"]  # nothing looks like createdAt; whether the time of the run will do is yours to say'
-    for name, count in each.updated.strays.items():
-        source = str(reread(_candidate(each.updated.name), name))
-        proposed = _quoted(_plain(source))
-        yield f"# {count:,} values look like {name}: to have them read as that, put {proposed} first in fill,"
-        yield '# and let it mend what is wrong with them as they are: also = ["too_early", "in_future", "wrong_type"]'
+    if each.updated.strays:
+        sources = [str(reread(_candidate(each.updated.name), name)) for name in each.updated.strays]
+        found = (_code(each.updated.encoding, name) for name in each.updated.strays)
+        codes = ", ".join(map(_quoted, dict.fromkeys(found)))
+        yield f"# To have the others read as what they look like, begin fill with {', '.join(map(_quoted, sources))},"
+        yield f"# and let it mend what is wrong with them as they are: also = [{codes}]"
     if not each.key:
         yield '# key = "..."  # no primary key was found: name the field that identifies a record before a backfill'
+
+
+def _code(encoding: Encoding, stray: str) -> str:
+    """What a check says of values that are written in another encoding."""
+    other = Encoding.parse(stray)
+    if encoding.is_number and other.is_number:
+        return "too_early" if (encoding.unit or 0) < (other.unit or 0) else "in_future"
+    return "wrong_type" if encoding.is_number or other.is_number else "unreadable"
 
 
 def _encoding(each: Detected) -> str:

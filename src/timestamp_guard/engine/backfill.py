@@ -194,9 +194,7 @@ class _Worker:
             counts = evolve(run.counts, refused=0)
             return renewed(evolve(run, sweep=run.sweep + 1, found=0, cursor=None, counts=counts), self.lease)
         refused = min(run.counts.refused, found.work)
-        counts = evolve(
-            run.counts, refused=refused, arriving=found.work - refused, unrepairable=found.unrepairable
-        )
+        counts = evolve(run.counts, refused=refused, arriving=found.work - refused, unrepairable=found.unrepairable)
         return evolve(
             run,
             status="incomplete" if counts.left else "complete",

@@ -47,9 +47,7 @@ def check(
     return Report.of(source.name, guard, found, began, strict=strict)
 
 
-def violations(
-    source: Source, guard: Guard, *, now: int | Callable[[], int] | None = None
-) -> Iterator[Sample]:
+def violations(source: Source, guard: Guard, *, now: int | Callable[[], int] | None = None) -> Iterator[Sample]:
     """
     Everything that is wrong with every record of *source*, one at a time, with the record's key: in constant memory.
 

@@ -22,6 +22,11 @@ PAUSE: Final = 1.0
 """How many seconds to wait for a throttle that cannot be read."""
 
 LARGEST: Final = 100_000
+SMALLEST: Final = 100
+"""
+Below it a step shrinks only for as long as that makes it faster: most of a slow one may be a cost of its own, like
+waiting for the disk.
+"""
 
 
 @define
@@ -39,6 +44,7 @@ class Pace:
     throttles: Sequence[Throttle] = ()
     _size: int = field(init=False, default=Factory(lambda self: self.start, takes_self=True))
     _met: int = field(init=False, default=Factory(lambda self: self.start, takes_self=True))
+    _slow: float | None = field(init=False, default=None)
     _holds: deque[float] = field(init=False, factory=lambda: deque(maxlen=7))
 
     @property
@@ -64,6 +70,12 @@ class Pace:
         ratio = wanted / max(median, 1e-6)
         aimed = self._size * min(2.0, max(0.5, 1 + (ratio - 1) / 2 if ratio > 1 else ratio))
         size = max(1, min(int(aimed) or 1, 2 * self._met, LARGEST))
+        if size < self._size:
+            if size < SMALLEST and self._slow is not None and median > 0.75 * self._slow:
+                return
+            self._slow = median
+        elif size > self._size:
+            self._slow = None
         if abs(size - self._size) > self._size // 10:
             self._size = size
             self._holds.clear()

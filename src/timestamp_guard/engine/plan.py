@@ -10,9 +10,9 @@ from typing import Any
 from attrs import frozen
 
 from ..errors import UsageError
+from ..instants import Raw, brief, show
 from ..job import Job
 from ..ledger import Change, Key, Ledger
-from ..instants import Raw, brief, show
 from ..repairs import Repair, needs
 from ..report import jsonable
 from ..rules import Guard

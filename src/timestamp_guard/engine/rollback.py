@@ -139,7 +139,9 @@ def _closed(driven: BatchStore, run: Run, lease: timedelta) -> Run:
         # Nobody knows which of them were made. Taking back what was not made changes nothing, so all count as made.
         counts = evolve(run.counts, changed=run.counts.changed + len(left))
         run = driven.ledger.settle(evolve(run, counts=counts), (), ())
-    return driven.ledger.save(evolve(run, status="incomplete", reason="taken back unfinished", owner=None, lease_until=0))
+    return driven.ledger.save(
+        evolve(run, status="incomplete", reason="taken back unfinished", owner=None, lease_until=0)
+    )
 
 
 def _undo(

@@ -85,9 +85,7 @@ def survey(source: Source, guard: Guard, clock: Clock, samples: int) -> Survey:
     return Survey(records, broken, faults, undecided, causes, fairly(kept, samples))
 
 
-def assess(
-    source: Source, job: Job, clock: Clock, samples: int, skipped: Sequence[Quarantined] = ()
-) -> Assessment:
+def assess(source: Source, job: Job, clock: Clock, samples: int, skipped: Sequence[Quarantined] = ()) -> Assessment:
     """Count what *job* would find to do in *source*, but for what is *skipped*; NOW is read again for every page."""
     aside = {freeze(each.key) for each in skipped}
     mendable: Counter[int] = Counter()

@@ -49,6 +49,7 @@ def native_bounds(
 
 
 def instant_of(term: Field | At | Now, now: int) -> int:
+    """Where a bound lies."""
     return (term.instant if isinstance(term, At) else now) + term.shift_ns
 
 
@@ -126,6 +127,7 @@ class Code:
         self.constants: dict[str, Any] = {}
 
     def line(self, text: str) -> None:
+        """Add a line."""
         self.lines.append(text)
 
     def constant(self, value: Any) -> str:

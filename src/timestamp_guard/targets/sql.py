@@ -72,7 +72,7 @@ def _plain(candidate: Candidate, target: Encoding, encodings: Mapping[str, Encod
             # With other placeholders it would have to be asked whether the candidate is present by its own.
             return not candidate.shift_ns and encodings[name] == target
         case At() | Now():
-            return abs(encode(candidate.shift_ns + getattr(candidate, "instant", 0), target)) < 2**62
+            return bool(abs(encode(candidate.shift_ns + getattr(candidate, "instant", 0), target)) < 2**62)
         case _:
             return False
 
@@ -100,7 +100,7 @@ def constant(value: float | str) -> Expression:
     """A constant of our own, written into the statement: never a name or value from outside."""
     if isinstance(value, str):
         return sa.literal_column(f"'{value}'", sa.types.NullType())
-    if isinstance(value, float) and math.isinf(value):
+    if value in {math.inf, -math.inf}:
         return sa.literal_column("9e999" if value > 0 else "-9e999", sa.types.NullType())
     return sa.literal_column(repr(value), sa.types.NullType())
 
@@ -137,7 +137,7 @@ def is_placeholder(value: Expression, encoding: Encoding) -> Expression:
     small = [constant(n) for n in numbers if abs(n) <= EXACT_FLOAT]
     large = [constant(n) for n in numbers if abs(n) > EXACT_FLOAT]
     # A double of that size is imprecise, whatever it equals. An empty list would become a parameter.
-    said = [bare(value).in_(small)] if small else []
+    said: list[Expression] = [bare(value).in_(small)] if small else []
     said += [sa.and_(sa.func.typeof(value) == constant("integer"), bare(value).in_(large))] if large else []
     return sa.or_(sa.false(), *said)
 
@@ -375,9 +375,7 @@ class SqlGuard:
                 undecided.setdefault(pair, causes[name])
         return Decoded(tuple(self._faults(causes, bounds, disorder)), tuple(causes.items()), tuple(undecided.items()))
 
-    def _faults(
-        self, causes: Mapping[str, Cause], bounds: Mapping[str, int], disorder: set[Pair]
-    ) -> dict[Fault, None]:
+    def _faults(self, causes: Mapping[str, Cause], bounds: Mapping[str, int], disorder: set[Pair]) -> dict[Fault, None]:
         """The faults in the order of the rules, each once; of several bounds of a field only the tightest is known."""
         found: dict[Fault, None] = {}
         for rule in self.guard.rules:
@@ -435,7 +433,9 @@ class SqlRepair:
 
     def chosen(self) -> Expression:
         """The index of the candidate that a broken row is mended with; null where none holds."""
-        allowed = [(self.guard.allows(self.repair.field, value), constant(index)) for index, value in enumerate(self.values())]
+        allowed = [
+            (self.guard.allows(self.repair.field, value), constant(index)) for index, value in enumerate(self.values())
+        ]
         return sa.case(*allowed)
 
     def mendable(self) -> Expression:

@@ -19,7 +19,7 @@ What every store promises, as tests to inherit: for the authors of adapters.
 A store that does whole batches itself inherits :class:`BatchStoreContract`: the same tests, but for `write`, which
 only the simple kind has.
 """
-# ruff: noqa: S101, SIM300 - these are tests: they assert that expected == actual
+# ruff: noqa: SIM300 - these are tests: they assert that expected == actual
 
 from __future__ import annotations
 

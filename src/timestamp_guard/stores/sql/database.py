@@ -32,7 +32,6 @@ from ...errors import (
 __all__ = ["Database", "Prepared", "path_of", "prepare", "quoted"]
 
 
-
 class _Names(IdentifierPreparer):
     """
     Every name in backticks.
@@ -115,7 +114,9 @@ class Database:
         try:
             there = self.path.exists()
             if there and not self.path.is_file():
-                raise StoreMissing(f"{self.path} is {'a folder' if self.path.is_dir() else 'no file'}, not a SQLite database")
+                raise StoreMissing(
+                    f"{self.path} is {'a folder' if self.path.is_dir() else 'no file'}, not a SQLite database"
+                )
         except OSError as problem:
             raise StoreError(f"{self.path} cannot be looked at: {problem.strerror}") from None
         if not there and not create:
@@ -243,7 +244,9 @@ class Database:
             case sqlite3.SQLITE_NOTADB:
                 return StoreDamaged(f"{path} is not a SQLite database")
             case sqlite3.SQLITE_CORRUPT:
-                return StoreDamaged(f"{path} is damaged ({problem}): restore it from a backup, or try sqlite3's .recover")
+                return StoreDamaged(
+                    f"{path} is damaged ({problem}): restore it from a backup, or try sqlite3's .recover"
+                )
             case sqlite3.SQLITE_CANTOPEN:
                 return StoreError(
                     f"{path} cannot be opened ({problem}): make it readable, and where it has a write-ahead log its "

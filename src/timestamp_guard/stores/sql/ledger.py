@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from attrs import evolve, fields
 
@@ -99,13 +99,17 @@ class SqlLedger:
         """Make the tables, inside a transaction, with room for the columns of a key."""
         if not self.exists():
             columns = ", ".join(f'"{name}" {_TYPES.get(name, "INTEGER")}' for name in _COLUMNS if name != "id")
-            self.database.run(f"CREATE TABLE {RUNS} (id INTEGER PRIMARY KEY, version INTEGER NOT NULL, key TEXT, {columns})")
+            self.database.run(
+                f"CREATE TABLE {RUNS} (id INTEGER PRIMARY KEY, version INTEGER NOT NULL, key TEXT, {columns})"
+            )
             self.database.run(
                 f"CREATE TABLE {CHANGES} (id INTEGER PRIMARY KEY, run INTEGER NOT NULL, field TEXT, "
                 f"before, after, candidate, state INTEGER NOT NULL DEFAULT {MADE}, row, key_1)"
             )
             self.database.run(f"CREATE INDEX timestamp_guard_intents ON {CHANGES} (run) WHERE state = {INTENT}")
-            self.database.run(f"CREATE TABLE {QUARANTINE} (id INTEGER PRIMARY KEY, run INTEGER NOT NULL, reason TEXT, key_1)")
+            self.database.run(
+                f"CREATE TABLE {QUARANTINE} (id INTEGER PRIMARY KEY, run INTEGER NOT NULL, reason TEXT, key_1)"
+            )
         for table in (CHANGES, QUARANTINE):
             have = {row[1] for row in self.database.rows(f"PRAGMA table_info({table})")}
             for index in range(1, len(self.key) + 1):
@@ -251,7 +255,17 @@ class SqlLedger:
             (run.id, first, last, -1 if limit is None else limit),
         )
         return [
-            (number, Change(self._key(key), run.field if name is None else name, self._raw(before), self._raw(after), self._name(run, candidate), row))
+            (
+                number,
+                Change(
+                    self._key(key),
+                    run.field if name is None else name,
+                    self._raw(before),
+                    self._raw(after),
+                    self._name(run, candidate),
+                    row,
+                ),
+            )
             for number, name, before, after, candidate, row, *key in rows
         ]
 
@@ -300,16 +314,23 @@ class SqlLedger:
                 self.database.run(
                     f"INSERT INTO {CHANGES} (run, field, before, after, candidate, state, key_1) "  # noqa: S608 - ours
                     f"VALUES (?, ?, ?, ?, ?, {INTENT}, ?)",
-                    (run.id, change.field, freeze(change.before), freeze(change.after), change.candidate, freeze(change.key)),
+                    (
+                        run.id,
+                        change.field,
+                        freeze(change.before),
+                        freeze(change.after),
+                        change.candidate,
+                        freeze(change.key),
+                    ),
                 )
 
     def settle(self, run: Run, refused: Sequence[Change], failed: Sequence[Quarantined]) -> Run:
         """See :class:`~timestamp_guard.ledger.Ledger`."""
         with self.database.writing():
-            for each in (*refused, *failed):
+            for key in (*(change.key for change in refused), *(bad.key for bad in failed)):
                 self.database.run(
                     f"UPDATE {CHANGES} SET state = {REFUSED} WHERE run = ? AND state = {INTENT} AND key_1 = ?",  # noqa: S608
-                    (run.id, freeze(each.key)),
+                    (run.id, freeze(key)),
                 )
             self.database.run(
                 f"UPDATE {CHANGES} SET state = {MADE} WHERE run = ? AND state = {INTENT}",  # noqa: S608 - our own names
@@ -345,7 +366,7 @@ class FileLedger(SqlLedger):
         """Close the file."""
         self.database.close()
 
-    def __enter__(self) -> FileLedger:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -11,13 +11,14 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from attrs import evolve
 
 from ..._faults import point, reach
 from ...engine.stepwise import assess as assess_pages
-from ...engine.stepwise import fairly, survey as survey_pages
+from ...engine.stepwise import fairly
+from ...engine.stepwise import survey as survey_pages
 from ...errors import PlanChanged, UsageError, WriteFailed, WriteUndone
 from ...instants import Cause, Encoding, Encodings, encodings_for
 from ...job import Job
@@ -30,8 +31,8 @@ from ..base import Assessment, Clock, Page, Sample, Step, Survey
 from .database import Database, path_of, quoted
 from .ledger import CHANGES, QUARANTINE, SqlLedger
 from .statements import Place, Restore, Statements, UndoStatements, Window, by_sql
-from .wal import Log
 from .table import Table, Trigger, ensure_unique, reflect, triggers
+from .wal import Log
 
 __all__ = ["SqliteStore"]
 
@@ -137,7 +138,7 @@ class SqliteStore:
             self._log.close()
         self.database.close()
 
-    def __enter__(self) -> SqliteStore:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -167,7 +168,13 @@ class SqliteStore:
         for row in self.database.rows(said, {"limit": limit, **place.values("after", after)}):
             where, held = row[:width], row[width : width + len(key)]
             identity = held if key else where
-            found.append((where, identity[0] if len(identity) == 1 else identity, dict(zip(names, row[width + len(key) :], strict=True))))
+            found.append(
+                (
+                    where,
+                    identity[0] if len(identity) == 1 else identity,
+                    dict(zip(names, row[width + len(key) :], strict=True)),
+                )
+            )
         return found
 
     def survey(self, guard: Guard, clock: Clock, samples: int) -> Survey:
@@ -241,8 +248,9 @@ class SqliteStore:
                 before, after, candidate, *key = row
                 identity = key[0] if width == 1 else tuple(key)
                 shown.append(Change(identity, job.field, before, after, str(job.repair.candidates[candidate])))
-            for row in self.database.rows(said.hopeless, {**values, "limit": samples}) if samples and unrepairable else ():
-                hopeless.append(row[0] if width == 1 else tuple(row))
+            if samples and unrepairable:
+                rows = self.database.rows(said.hopeless, {**values, "limit": samples})
+                hopeless = [row[0] if width == 1 else tuple(row) for row in rows]
             return Assessment(mendable, unrepairable, shown, hopeless)
 
     def statements(self, job: Job) -> Sequence[str]:
@@ -340,7 +348,8 @@ class SqliteStore:
             # Few rows in so many numbers: they may be far apart. Counting them costs a little, so look again now and then.
             self._sparse = made < limit // 8 if not self._sparse else found.last[0] - found.first[0] > 2 * limit
         self._busy = held / 2e9 if waited - asked > 2_000_000 else 0.0
-        return Step(after, False, made + refused, held, waited - asked, self._fraction(found.last))
+        fraction = self._fraction(found.last)
+        return Step(after, done=False, touched=made + refused, held_ns=held, waited_ns=waited - asked, fraction=fraction)
 
     def _same_key(self, run: Run) -> None:
         """
@@ -406,10 +415,14 @@ class SqliteStore:
         (before,) = self.database.rows(f"SELECT coalesce(max(id), 0) FROM {CHANGES}")[0]  # noqa: S608 - our own name
         if found.rows is None:
             said = self._statements(job, skipping=run.counts.quarantined > 0)
-            values = said.values(job, job.moment(clock())) | self._place.window(found.first, found.last) | {
-                "run": run.id,
-                "before": before,
-            }
+            values = (
+                said.values(job, job.moment(clock()))
+                | self._place.window(found.first, found.last)
+                | {
+                    "run": run.id,
+                    "before": before,
+                }
+            )
             made = self.database.run(said.record, values).rowcount
             reach(STEP_RECORDED)
             written = self.database.run(said.write, values).rowcount if made else 0
@@ -437,7 +450,9 @@ class SqliteStore:
             return True
         ((lost,),) = self.database.rows(self._place.proof(self.table, job.field), {"after": after})
         if lost and not watched:
-            raise _NotHeld(f"{job.field} is declared {self.table.column(job.field).declared}, which cannot hold the number")
+            raise _NotHeld(
+                f"{job.field} is declared {self.table.column(job.field).declared}, which cannot hold the number"
+            )
         return not lost
 
     def _triggers(self) -> Sequence[Trigger]:
@@ -515,7 +530,8 @@ class SqliteStore:
         held_ns = time.monotonic_ns() - waited
         reach(UNDO_DONE)
         span = max(1, (undone.last_change or 0) - first)
-        return Step(after, False, there, held_ns, waited - asked, 1 - (bottom - first) / span)
+        fraction = 1 - (bottom - first) / span
+        return Step(after, done=False, touched=there, held_ns=held_ns, waited_ns=waited - asked, fraction=fraction)
 
     def _held_before(self, said: UndoStatements, values: Mapping[str, Any]) -> int:
         ((count,),) = self.database.rows(said.proof, values)
@@ -585,7 +601,7 @@ class SqliteStore:
             ((most,),) = self.database.rows(f"SELECT max({rowid}) FROM {source}")  # noqa: S608 - quoted names
             self._span = (least or 0, most or 0)
         least, most = self._span
-        return min(1.0, max(0.0, (last[0] - least) / max(1, most - least)))
+        return float(min(1.0, max(0.0, (last[0] - least) / max(1, most - least))))
 
 
 class _TakenBack(Exception):
@@ -610,4 +626,3 @@ class _Columns:
 
     def scan(self, after: Cursor, limit: int) -> Page:
         return self._store._scan(self._names, after, limit)  # noqa: SLF001 - a view of it
-

@@ -29,9 +29,6 @@ __all__ = ["Place", "Statements", "Window", "by_sql"]
 Expression: TypeAlias = sa.ColumnElement[Any]
 ROWID_MOST: Final = 2**63 - 1
 
-TRUE: Final = sa.literal_column("TRUE")
-"""Not sa.true(), which is 1 here: `x IS NOT 1` computes all of x, `x IS NOT TRUE` stops at the first test that fails."""
-
 
 @frozen
 class Window:
@@ -143,17 +140,19 @@ class Place:
     @functools.lru_cache(maxsize=8)  # noqa: B019 - as above
     def _last(self) -> Prepared:
         backwards = [column.desc() for column in self.columns]
-        return prepare(sa.select(*self.columns).select_from(self.source).order_by(*backwards).limit(sa.literal_column("1")))
+        return prepare(
+            sa.select(*self.columns).select_from(self.source).order_by(*backwards).limit(sa.literal_column("1"))
+        )
 
     # -- a look at all rows
 
     def survey(self, guard: SqlGuard) -> Prepared:
         """The signatures of the rows that do not pass the gate, with counts and where the first and the last of each is."""
-        columns = {name: sa.column(name).label(f"value_{i}") for i, name in enumerate(guard.fields)}
+        columns: dict[str, sa.Label[Any]] = {name: sa.column(name).label(f"value_{i}") for i, name in enumerate(guard.fields)}
         causes = {name: said.label(f"cause_{i}") for i, (name, said) in enumerate(guard.causes().items())}
         places = [column.label("place") for column in self.columns] if self.rowid else []
         suspect = sa.select(*columns.values(), *causes.values(), *places).select_from(self.source)
-        inner = suspect.where(guard.gate().is_not(TRUE)).subquery()
+        inner = suspect.where(_fails(guard.gate())).subquery()
         signature = guard.signature(
             {name: inner.c[f"value_{i}"] for i, name in enumerate(guard.fields)},
             {name: inner.c[f"cause_{i}"] for i, name in enumerate(guard.fields)},
@@ -163,11 +162,12 @@ class Place:
 
     def sample(self, guard: SqlGuard, key: Sequence[str], *, exact: bool) -> Prepared:
         """The row at a place, or some rows of a signature."""
-        said = sa.select(*map(sa.column, key), *map(sa.column, guard.fields)).select_from(self.source)
+        columns: list[Expression] = [sa.column(name) for name in (*key, *guard.fields)]
+        said = sa.select(*columns).select_from(self.source)
         if exact:
             return prepare(said.where(self.columns[0] == _mark("place")))
         signature = guard.signature(guard.columns, guard.causes())
-        suspect = sa.and_(guard.gate().is_not(TRUE), signature == _mark("signature"))
+        suspect = sa.and_(_fails(guard.gate()), signature == _mark("signature"))
         return prepare(said.where(suspect).limit(sa.literal_column("3")))
 
     # -- one row
@@ -176,9 +176,12 @@ class Place:
     def by_row(self, table: Table, name: str, read: tuple[str, ...]) -> RowStatements:
         """The statements that write one row which Python judged by the columns *read*."""
         at = sa.and_(*(column == _mark(f"at_{index}") for index, column in enumerate(self.columns)))
-        same = [
+        same: list[Expression] = [
             sa.case(
-                (_mark(f"is_bytes_{i}") == sa.literal_column("1"), sa.cast(sa.column(each), sa.LargeBinary()).is_(_mark(f"read_{i}"))),
+                (
+                    _mark(f"is_bytes_{i}") == sa.literal_column("1"),
+                    sa.cast(sa.column(each), sa.LargeBinary()).is_(_mark(f"read_{i}")),
+                ),
                 else_=exact(sa.column(each)).is_(_mark(f"read_{i}")),
             )
             for i, each in enumerate(read)
@@ -219,7 +222,7 @@ class Place:
         def restore(*, row: bool) -> Restore:
             same = self._same(table, changes, target, row=row)
             by = [changes.c.row] if row else [changes.c[each] for each in _keys(table)]
-            grouped = sa.select(sa.literal_column("1")).select_from(changes).where(stretch).group_by(*by)
+            grouped: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(changes).where(stretch).group_by(*by)
             return Restore(
                 prepare(sa.update(target).values({name: changes.c.before}).where(stretch, same, ours)),
                 prepare(grouped.having(sa.func.count() > sa.literal_column("1")).limit(sa.literal_column("1"))),
@@ -238,7 +241,7 @@ class Place:
         """Whether two runs changed the same row."""
         one, two = _changes(table).alias("one"), _changes(table).alias("two")
         same = [one.c[each] == two.c[each] for each in _keys(table)]
-        said = sa.select(sa.literal_column("1")).select_from(one.join(two, sa.and_(*same)))
+        said: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(one.join(two, sa.and_(*same)))
         return prepare(said.where(one.c.run == _mark("run"), two.c.run == _mark("other")).limit(sa.literal_column("1")))
 
     def _rows_of(self, table: Table, name: str) -> Any:
@@ -333,14 +336,14 @@ def by_sql(table: Table, place: Place, job: Job, *, skipping: bool) -> Statement
     several = len(job.repair.candidates) > 1
     chosen = repair.chosen() if several else sa.literal_column("0")
     within = sa.and_(place.beyond("first", or_at=True), place.until("last"))
-    held = sa.column(job.field)
+    held: Expression = sa.column(job.field)
     places = sa.select(*place.columns).select_from(place.source).where(work)
     ordered = places.order_by(*place.columns).limit(sa.literal_column("1"))
-    identity = [sa.column(name) for name in (table.key or place.names)]
+    identity: list[Expression] = [sa.column(name) for name in (table.key or place.names)]
     source = sa.select(_mark("run"), *_kept(place, table), held, repair.after(), chosen).select_from(place.source)
     target = sa.update(sa.table(table.name, sa.column(job.field)))
     # What was recorded is what is written; by rowid, that is twice as fast as judging the window again.
-    newest = sa.select(sa.column("row")).select_from(_changes(table)).where(sa.column("id") > _mark("before"))
+    newest: sa.Select[Any] = sa.select(sa.column("row")).select_from(_changes(table)).where(sa.column("id") > _mark("before"))
     recorded = place.columns[0].in_(newest)
     candidate = repair.chosen().label("candidate")
     inner = sa.select(candidate).select_from(place.source).where(broken).subquery()
@@ -366,6 +369,16 @@ def by_sql(table: Table, place: Place, job: Job, *, skipping: bool) -> Statement
     )
 
 
+def _fails(gate: Expression) -> Expression:
+    """
+    Whether a gate is not true.
+
+    `x IS NOT 1` computes all of x, while a CASE stops at the first test that fails; so does `x IS NOT TRUE`, but a
+    column may have that name.
+    """
+    return sa.case((gate, sa.literal_column("0")), else_=sa.literal_column("1"))
+
+
 def exact(value: Expression) -> Expression:
     """A value as it is: without the affinity and the collation of its column, by which 'A' may equal 'a' and '1' be 1."""
     return sa.collate(bare(value), "BINARY")
@@ -386,7 +399,9 @@ CHANGE: Final = "timestamp_guard_change"
 def _holds(table: Table, name: str, held: Expression, value: Expression) -> Expression:
     """Whether a column holds *value*: of the same type too, unless it is the column that gives numbers their type."""
     same = exact(held).is_(value)
-    return sa.and_(same, sa.func.typeof(held) == sa.func.typeof(value)) if table.column(name).affinity == "BLOB" else same
+    return (
+        sa.and_(same, sa.func.typeof(held) == sa.func.typeof(value)) if table.column(name).affinity == "BLOB" else same
+    )
 
 
 def _keys(table: Table) -> list[str]:

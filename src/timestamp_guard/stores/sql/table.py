@@ -117,10 +117,14 @@ def reflect(database: Database, name: str, key: Sequence[str] | None) -> Table:
         UnknownName: there is no such table, or no such key column.
         UsageError: it is a view, a table of ours, or one whose rows cannot be told apart.
     """
-    found = database.rows("SELECT type, rootpage FROM sqlite_master WHERE name = ? AND type IN ('table', 'view')", (name,))
+    found = database.rows(
+        "SELECT type, rootpage FROM sqlite_master WHERE name = ? AND type IN ('table', 'view')", (name,)
+    )
     if not found:
         known = tables(database)
-        raise UnknownName("table", name, str(database.path) if known else f"{database.path}, which has no tables", known)
+        raise UnknownName(
+            "table", name, str(database.path) if known else f"{database.path}, which has no tables", known
+        )
     if name.startswith(OURS):
         raise UsageError(f"{name} is part of the ledger of timestamp_guard")
     ((kind, page),) = found
@@ -164,7 +168,8 @@ def triggers(database: Database, name: str) -> tuple[Trigger, ...]:
     """The triggers of the table *name*."""
     # `tbl_name` is as CREATE TRIGGER spelled it, in whatever case.
     found = database.rows(
-        "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = ? COLLATE NOCASE ORDER BY rowid", (name,)
+        "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = ? COLLATE NOCASE ORDER BY rowid",
+        (name,),
     )
     return tuple(Trigger(*row) for row in found)
 

@@ -1,0 +1,7 @@
+"""`python -m timestamp_guard` is `timestamp-guard`."""
+
+import sys
+
+from .cli import main
+
+sys.exit(main())
