@@ -575,8 +575,11 @@ def test_changed_plan(tmp_path: Path) -> None:
     path = interrupted(tmp_path / "app.db")
     before = dump(path)
 
-    with opened(path) as store, pytest.raises(
-        PlanChanged, match=r"run 1 on services is unfinished and was planned differently \(.*createdAt.*NOW"
+    with (
+        opened(path) as store,
+        pytest.raises(
+            PlanChanged, match=r"run 1 on services is unfinished and was planned differently \(.*createdAt.*NOW"
+        ),
     ):
         backfill(store, GUARD, Repair("updatedAt", (*REPAIR.candidates, _present())), now=NOW)
     assert before == dump(path)

@@ -58,7 +58,6 @@ class Samples(Protocol):
         ...
 
 
-
 @frozen
 class Report:
     """

@@ -349,7 +349,9 @@ class SqliteStore:
             self._sparse = made < limit // 8 if not self._sparse else found.last[0] - found.first[0] > 2 * limit
         self._busy = held / 2e9 if waited - asked > 2_000_000 else 0.0
         fraction = self._fraction(found.last)
-        return Step(after, done=False, touched=made + refused, held_ns=held, waited_ns=waited - asked, fraction=fraction)
+        return Step(
+            after, done=False, touched=made + refused, held_ns=held, waited_ns=waited - asked, fraction=fraction
+        )
 
     def _same_key(self, run: Run) -> None:
         """

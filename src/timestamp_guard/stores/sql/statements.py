@@ -148,7 +148,9 @@ class Place:
 
     def survey(self, guard: SqlGuard) -> Prepared:
         """The signatures of the rows that do not pass the gate, with counts and where the first and the last of each is."""
-        columns: dict[str, sa.Label[Any]] = {name: sa.column(name).label(f"value_{i}") for i, name in enumerate(guard.fields)}
+        columns: dict[str, sa.Label[Any]] = {
+            name: sa.column(name).label(f"value_{i}") for i, name in enumerate(guard.fields)
+        }
         causes = {name: said.label(f"cause_{i}") for i, (name, said) in enumerate(guard.causes().items())}
         places = [column.label("place") for column in self.columns] if self.rowid else []
         suspect = sa.select(*columns.values(), *causes.values(), *places).select_from(self.source)
@@ -222,7 +224,9 @@ class Place:
         def restore(*, row: bool) -> Restore:
             same = self._same(table, changes, target, row=row)
             by = [changes.c.row] if row else [changes.c[each] for each in _keys(table)]
-            grouped: sa.Select[Any] = sa.select(sa.literal_column("1")).select_from(changes).where(stretch).group_by(*by)
+            grouped: sa.Select[Any] = (
+                sa.select(sa.literal_column("1")).select_from(changes).where(stretch).group_by(*by)
+            )
             return Restore(
                 prepare(sa.update(target).values({name: changes.c.before}).where(stretch, same, ours)),
                 prepare(grouped.having(sa.func.count() > sa.literal_column("1")).limit(sa.literal_column("1"))),
@@ -343,7 +347,9 @@ def by_sql(table: Table, place: Place, job: Job, *, skipping: bool) -> Statement
     source = sa.select(_mark("run"), *_kept(place, table), held, repair.after(), chosen).select_from(place.source)
     target = sa.update(sa.table(table.name, sa.column(job.field)))
     # What was recorded is what is written; by rowid, that is twice as fast as judging the window again.
-    newest: sa.Select[Any] = sa.select(sa.column("row")).select_from(_changes(table)).where(sa.column("id") > _mark("before"))
+    newest: sa.Select[Any] = (
+        sa.select(sa.column("row")).select_from(_changes(table)).where(sa.column("id") > _mark("before"))
+    )
     recorded = place.columns[0].in_(newest)
     candidate = repair.chosen().label("candidate")
     inner = sa.select(candidate).select_from(place.source).where(broken).subquery()
