@@ -132,7 +132,7 @@ def test_throttles(own: Callable[[], float], throttles: list[Callable[[], float]
     """
     found: list[float] = []
 
-    Pace(throttles=throttles).pause(own, found.append)
+    list(Pace(throttles=throttles).pause(own, found.append))
 
     assert slept == found
 
@@ -147,7 +147,7 @@ def test_unreadable() -> None:
     def throttle() -> float:
         return next(answers)()
 
-    Pace(throttles=[throttle]).pause(asked(), found.append)
+    list(Pace(throttles=[throttle]).pause(asked(), found.append))
 
     assert [PAUSE, PAUSE] == found
 

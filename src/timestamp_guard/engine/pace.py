@@ -8,7 +8,7 @@ import math
 import statistics
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, TypeAlias
 
 from attrs import Factory, define, field
@@ -80,10 +80,12 @@ class Pace:
             self._size = size
             self._holds.clear()
 
-    def pause(self, own: Throttle, sleep: Callable[[float], None] = time.sleep) -> None:
-        """Leave the store alone for as long as the slowest throttle says, and ask again until none does."""
+    def pause(self, own: Throttle, sleep: Callable[[float], None] = time.sleep) -> Iterator[float]:
+        """Leave the store alone for as long as the slowest throttle says, and ask again until none does: each sleep."""
         while (wanted := max(_read(each) for each in (own, *self.throttles))) > 0:
-            sleep(min(wanted, PAUSE))
+            slept = min(wanted, PAUSE)
+            sleep(slept)
+            yield slept
             if wanted < PAUSE:
                 return
 

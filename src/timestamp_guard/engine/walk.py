@@ -13,7 +13,7 @@ from ..errors import RunBusy, StoreLocked, WriteFailed
 from ..ledger import Run
 from ..stores.base import BatchStore, Step
 from .lease import renewed
-from .pace import Pace
+from .pace import PAUSE, Pace
 
 __all__ = ["Progress", "walk"]
 
@@ -44,6 +44,8 @@ def walk(
         try:
             step = take(renewed(run, lease), pace.size)
         except WriteFailed:
+            if pace.size == 1:
+                raise
             pace.failed()
             continue
         except RunBusy:
@@ -63,4 +65,7 @@ def walk(
         yield run
         if step.done:
             return
-        pace.pause(store.throttle)
+        for slept in pace.pause(store.throttle):
+            if slept >= PAUSE:
+                # A long rest must not be taken for death.
+                run = store.ledger.save(renewed(run, lease))
