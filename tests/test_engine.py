@@ -48,7 +48,7 @@ from timestamp_guard.errors import (
     TooManyFailures,
     UnknownName,
 )
-from timestamp_guard.instants import parse_instant
+from timestamp_guard.instants import Encoding, Placeholders, parse_instant
 from timestamp_guard.ledger import Counts, MemoryLedger, export
 from timestamp_guard.predicate import CODES
 from timestamp_guard.stores.base import Page, Step
@@ -1013,3 +1013,15 @@ def test_the_clock_of_this_machine() -> None:
     assert START < run.now
     assert run.now <= (run.finished or 0)
     assert evolve(run, reason=None) == runs(rows)[0]
+
+
+def test_placeholders_are_part_of_the_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    A run whose placeholders were changed means something else, and does not go on.
+    """
+    rows = table(3)
+    killed(monkeypatch, "settled", lambda: backfill(rows, GUARD, REPAIR, now=START, pace=slowly()))
+    rows.encodings = evolve(Encoding.parse("epoch_ms"), placeholders=Placeholders(frozenset({5}), (), ()))
+
+    with pytest.raises(PlanChanged, match="placeholders"):
+        backfill(rows, GUARD, REPAIR, now=START)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from attrs import frozen
 
-from .instants import Encoding, Encodings, Raw, encodings_for
+from .instants import PLACEHOLDERS, Encoding, Encodings, Raw, encodings_for
 from .repairs import Mend, Repair, first_sound, read_by
 from .rules import Guard, Moment
 from .targets.python import Judge, judge
@@ -78,6 +78,14 @@ class Job:
                 "guard": str(self.guard),
                 "repair": str(self.repair),
                 "candidates": [str(candidate) for candidate in self.repair.candidates],
-                "encodings": {name: str(self.encodings[name]) for name in sorted(self.encodings)},
+                "encodings": {name: _said(self.encodings[name]) for name in sorted(self.encodings)},
             }
         )
+
+
+def _said(encoding: Encoding) -> str:
+    """An encoding with its placeholders, where they are not the usual ones."""
+    own = encoding.placeholders
+    if own == PLACEHOLDERS:
+        return str(encoding)
+    return f"{encoding}, placeholders {sorted(own.numbers)}, {list(own.spans)}, {list(own.prefixes)}"

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import UnknownName, UsageError
+from ..errors import UsageError
 
 if TYPE_CHECKING:
     from ..instants import Encodings
@@ -43,7 +43,8 @@ def open_store(
     if table is None:
         known = tables(url)
         if len(known) != 1:
-            raise UnknownName("table", "(none named)", url, known)
+            msg = f"which table of {url}? there is {', '.join(known) or 'none'}"
+            raise UsageError(msg)
         (table,) = known
     return SqliteStore(url, table, encodings=encodings, key=key, read_only=read_only, timeout=timeout)
 

@@ -17,7 +17,7 @@ from attrs import evolve, fields
 
 from ..._faults import point, reach
 from ...errors import LedgerError, RunBusy, StoreMissing
-from ...instants import Raw
+from ...instants import Raw, brief
 from ...ledger import VERSION, Change, Counts, Quarantined, Run, freeze, lost, thaw
 from .database import Database
 
@@ -142,10 +142,12 @@ class SqlLedger:
             _ = run.now + run.started + (run.finished or 0) + (run.first_change or 0) + (run.last_change or 0)
             _ = dict(json.loads(run.plan)), dict(json.loads(run.owner or "{}"))
         except (TypeError, ValueError, KeyError) as problem:
-            raise self._damaged(number, problem) from None
+            raise self.damaged(number, problem) from None
         return run
 
-    def _damaged(self, number: Any, problem: Exception) -> LedgerError:
+    def damaged(self, run: Any, problem: object) -> LedgerError:
+        """The error of who cannot use what is recorded of a run."""
+        number = run.id if isinstance(run, Run) else run
         return LedgerError(f"the ledger in {self.database.path} is damaged: run {number} cannot be read ({problem})")
 
     def begin(self, run: Run) -> Run:
@@ -171,9 +173,19 @@ class SqlLedger:
         """The columns by which *run* finds rows again."""
         ((key,),) = self.database.rows(f"SELECT key FROM {RUNS} WHERE id = ?", (run.id,))  # noqa: S608 - our own name
         try:
-            return tuple(map(str, json.loads(key)))
-        except (TypeError, ValueError) as problem:
-            raise self._damaged(run.id, problem) from None
+            match json.loads(key):
+                case [str(), *_] as names:
+                    return tuple(map(str, names))
+        except (TypeError, ValueError):
+            pass
+        raise self.damaged(run, f"key {brief(key)}")
+
+    def field_of(self, run: Run) -> str:
+        """The field that *run* changed."""
+        try:
+            return run.field
+        except (TypeError, LookupError):
+            raise self.damaged(run, f"plan {run.plan}") from None
 
     def _undone(self, run: Run) -> bool:
         return bool(
@@ -259,7 +271,7 @@ class SqlLedger:
                 number,
                 Change(
                     self._key(key),
-                    run.field if name is None else name,
+                    self.field_of(run) if name is None else name,
                     self._raw(before),
                     self._raw(after),
                     self._name(run, candidate),
@@ -290,8 +302,8 @@ class SqlLedger:
     def _name(self, run: Run, candidate: Any) -> str | None:
         try:
             return run.candidates[candidate] if isinstance(candidate, int) else candidate
-        except LookupError as problem:
-            raise self._damaged(run.id, problem) from None
+        except (TypeError, LookupError) as problem:
+            raise self.damaged(run, problem) from None
 
     def quarantined(self, run: Run) -> list[Quarantined]:
         """See :class:`~timestamp_guard.ledger.Ledger`."""

@@ -20,7 +20,7 @@ from ...engine.stepwise import assess as assess_pages
 from ...engine.stepwise import fairly
 from ...engine.stepwise import survey as survey_pages
 from ...errors import PlanChanged, UsageError, WriteFailed, WriteUndone
-from ...instants import Cause, Encoding, Encodings, encodings_for
+from ...instants import Cause, Encoding, Encodings, brief, encodings_for
 from ...job import Job
 from ...ledger import Change, Cursor, Key, Run, freeze, thaw
 from ...predicate import Fault, violations
@@ -313,6 +313,8 @@ class SqliteStore:
     def step(self, job: Job, run: Run, clock: Clock, limit: int) -> Step:
         """Find work by a read, then judge, record, write, prove and save in one transaction."""
         self._same_key(run)
+        if run.cursor is not None and not (isinstance(run.cursor, list) and len(run.cursor) == len(self._place.names)):
+            raise self.ledger.damaged(run, f"cursor {brief(run.cursor)}")
         found = self._find(job, run, clock, limit)
         if found is None:
             return Step(self.ledger.save(evolve(run, cursor=None)), done=True)
@@ -492,6 +494,8 @@ class SqliteStore:
     def undo(self, run: Run, undone: Run, clock: Clock, limit: int) -> Step:  # noqa: ARG002 - other stores ask it
         """Take changes back where the row still holds what was written, in one transaction."""
         table = self._as_it_was(undone)
+        if not isinstance(run.cursor, int | None):
+            raise self.ledger.damaged(run, f"cursor {brief(run.cursor)}")
         top = (run.cursor if run.cursor is not None else (undone.last_change or 0) + 1) - 1
         first = undone.first_change or 0
         if undone.last_change is None or top < first:
@@ -558,7 +562,7 @@ class SqliteStore:
             UnknownName: a column that the run knows is not there any more.
         """
         key = self.ledger.key_of(run)
-        for name in (*key, run.field):
+        for name in (*key, self.ledger.field_of(run)):
             self.table.column(name)
         return evolve(self.table, key=key)
 
