@@ -173,12 +173,12 @@ class SqlLedger:
         """The columns by which *run* finds rows again."""
         ((key,),) = self.database.rows(f"SELECT key FROM {RUNS} WHERE id = ?", (run.id,))  # noqa: S608 - our own name
         try:
-            match json.loads(key):
-                case [str(), *_] as names:
-                    return tuple(map(str, names))
+            names = json.loads(key)
         except (TypeError, ValueError):
-            pass
-        raise self.damaged(run, f"key {brief(key)}")
+            names = None
+        if not names or not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise self.damaged(run, f"key {brief(key)}")
+        return tuple(names)
 
     def field_of(self, run: Run) -> str:
         """The field that *run* changed."""

@@ -38,6 +38,7 @@ class Log:
         # How many steps fill the log; unknown until it was full once, and its size tells until then. After that it
         # does not: the file keeps its size when the log begins anew.
         self._lap: int | None = None
+        self._longest = 0
         self._asked_at = 0
 
     def stepped(self) -> float:
@@ -48,7 +49,9 @@ class Log:
             part, whole = size - self._asked_at >= PART, size >= WHOLE
             here = size
         else:
-            part, whole = self._steps - self._asked_at >= max(1, self._lap * PART // WHOLE), self._steps >= self._lap
+            part = self._steps - self._asked_at >= max(1, self._lap * PART // WHOLE)
+            # A file that grows again tells that steps have become larger.
+            whole = self._steps >= self._lap or self._size() >= self._longest + PART
             here = self._steps
         if whole:
             return self._begin_anew()
@@ -65,6 +68,7 @@ class Log:
             # Somebody reads what is older than the end of the log.
             return 1.0 if self._size() > MOST else 0.0
         self._lap = max(1, self._steps * WHOLE // max(1, pages * self._page_size))
+        self._longest = self._size()
         self._steps = self._asked_at = 0
         return 0.0
 
