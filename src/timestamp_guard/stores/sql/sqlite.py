@@ -44,6 +44,15 @@ STEP_DONE: Final = point("step done")
 UNDO_WRITTEN: Final = point("undo written")
 UNDO_DONE: Final = point("undo done")
 
+ROOM: Final = 0.006
+"""For so many seconds a step leaves the file to others, where there are any."""
+
+CROWD: Final = 100
+"""So many steps after the last commit of somebody else, there is nobody."""
+
+SENSE: Final = 10
+"""In one of so many steps there is a little room for somebody who may be waiting."""
+
 PATIENCE_NS: Final = 10**9
 
 
@@ -91,6 +100,9 @@ class SqliteStore:
         self._sparse = False
         self._schema: int | None = None
         self._busy = 0.0
+        self._others: int | None = None
+        self._crowd = 5  # until it is known
+        self._since_room = 0
 
     def _settle_in(self) -> None:
         """Settings of this connection alone; none of them is stored in the file."""
@@ -582,7 +594,26 @@ class SqliteStore:
     def throttle(self) -> float:
         """Keep the write-ahead log short, and leave room for those who wait for the lock."""
         wanted = 0.0 if self._log is None else self._log.stepped()
-        return max(wanted, self._busy)
+        return max(wanted, self._busy, self._room())
+
+    def _room(self) -> float:
+        """
+        How long to stay away, so that others come to write.
+
+        A writer that finds the file locked looks again after 1, 2, 5, 10 ... ms: steps that follow each other at once
+        would keep it out for long. So where others write, there is room after every step; and now and then there is a
+        little, so that those who have not come in yet are seen.
+        """
+        ((version,),) = self.database.rows("PRAGMA data_version")  # changes with the commits of others alone
+        self._crowd = CROWD if version != self._others and self._others is not None else max(0, self._crowd - 1)
+        self._others = version
+        self._since_room += 1
+        if self._crowd:
+            return ROOM
+        if self._since_room < SENSE:
+            return 0.0
+        self._since_room = 0
+        return ROOM / 4
 
     # -- statements
 
