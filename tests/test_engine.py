@@ -410,6 +410,26 @@ def test_circuit_breaker() -> None:
     assert (run.id, 89, 11) == (again.id, again.counts.changed, again.counts.quarantined)
 
 
+def test_circuit_breaker_on_the_way_back() -> None:
+    """
+    A rollback stops too where too large a share of its writes fails, and goes on when it is called again.
+    """
+    rows = Poisoned([row(key) for key in range(100)], ())
+    backfill(rows, GUARD, REPAIR, now=START)
+    rows.poison = set(range(50))
+
+    with pytest.raises(TooManyFailures, match=r"11 of 61 writes failed.* mend the cause and call rollback again"):
+        rollback(rows, now=START, pace=slowly())
+    stopped = runs(rows)[-1]
+    assert ("stopped", 50, True) == (stopped.status, stopped.counts.changed, stopped.open)
+
+    rows.poison.clear()
+    back = rollback(rows, now=START)
+
+    assert (stopped.id, None, "incomplete") == (back.id, back.reason, back.status)
+    assert Counts(changed=89, quarantined=11) == back.counts
+
+
 def test_breaker_stays_closed() -> None:
     """
     Many failures among very many writes do not stop a run.

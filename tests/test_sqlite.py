@@ -25,7 +25,7 @@ from timestamp_guard.errors import (
 )
 from timestamp_guard.instants import Encoding, Raw, encode, parse_instant
 from timestamp_guard.predicate import violations as judged
-from timestamp_guard.repairs import mend
+from timestamp_guard.repairs import MISSING, mend
 from timestamp_guard.rules import Moment, updated_at_guard
 from timestamp_guard.stores import tables
 from timestamp_guard.stores.base import Step
@@ -570,6 +570,55 @@ def test_quarantined_on_the_way_back(tmp_path: Path) -> None:
 
     assert ("incomplete", 9, 1) == (back.status, back.counts.changed, back.counts.quarantined)
     assert [("k4", "kept")] == [(each.key, each.reason) for each in aside]
+
+
+def test_another_type_since(tmp_path: Path) -> None:
+    """
+    An old value that the column would change, because its type is another one since, is not given back.
+    """
+    path = make(
+        tmp_path / "app.db",
+        "CREATE TABLE services (_id TEXT PRIMARY KEY, createdAt, updatedAt)",
+        rows=[["k", MS - DAY, "17"], ["null", MS - DAY, None]],
+    )
+    with opened(path) as store:
+        run = backfill(store, GUARD, Repair("updatedAt", ("createdAt",), MISSING | {"wrong_type"}), now=NOW)
+    do(
+        path,
+        "CREATE TABLE new (_id TEXT PRIMARY KEY, createdAt, updatedAt INTEGER)",
+        "INSERT INTO new SELECT * FROM services",
+    )
+    do(path, "DROP TABLE services", "ALTER TABLE new RENAME TO services")
+    before = dump(path)
+
+    with opened(path) as store:
+        with pytest.raises(
+            WriteUndone, match="updatedAt of services is declared INTEGER now, .* Give the column the type"
+        ):
+            rollback(store, now=NOW)
+        assert before == dump(path)
+        do(path, "ALTER TABLE services DROP COLUMN updatedAt", "ALTER TABLE services ADD COLUMN updatedAt")
+        do(path, "UPDATE services SET updatedAt = createdAt")
+    with opened(path) as store:
+        back = rollback(store, now=NOW)
+
+    assert (2, ("complete", 2)) == (run.counts.changed, (back.status, back.counts.changed))
+    assert [("17",), (None,)] == ask(path, "SELECT updatedAt FROM services ORDER BY _id")
+
+
+def test_nothing_of_a_renamed_table(tmp_path: Path) -> None:
+    """
+    Where a table has no runs, a rollback names those that have.
+    """
+    path = plain(tmp_path / "app.db")
+    with opened(path) as store:
+        backfill(store, GUARD, REPAIR, now=NOW)
+    do(path, "ALTER TABLE services RENAME TO offers")
+
+    with opened(path, "offers") as store:
+        back = rollback(store, now=NOW)
+
+    assert (None, "the ledger knows only runs of services") == (back.id, back.reason)
 
 
 @pytest.mark.parametrize("deferred", ["", "DEFERRABLE INITIALLY DEFERRED"])

@@ -109,6 +109,26 @@ def test_no_store(tmp_path: Path) -> None:
     assert [] == tables(f"sqlite:///{tmp_path}/empty.db")
 
 
+def test_key_of_no_text(tmp_path: Path) -> None:
+    """
+    A key that is text but no UTF-8, where rows are found by it, is told, and nothing is written.
+    """
+    rows = [[f"k{n}", MS - DAY, None] for n in range(3)]
+    path = make(
+        tmp_path / "app.db",
+        "CREATE TABLE services (_id TEXT PRIMARY KEY, createdAt, updatedAt) WITHOUT ROWID",
+        rows=rows,
+    )
+    do(path, "INSERT INTO services VALUES (CAST(X'6BFF' AS TEXT), 1700000000000, NULL)")
+
+    with opened(path) as store:
+        assert {"null": 4} == check(store, GUARD, now=NOW).violations
+        with pytest.raises(StoreError, match=r"cannot be asked for 'k\\udcff', which is text that is not UTF-8"):
+            backfill(store, GUARD, REPAIR, now=NOW)
+
+    assert 4 == ask(path, "SELECT count(*) FROM services WHERE updatedAt IS NULL")[0][0]
+
+
 @pytest.mark.parametrize("url", ["app.db", "sqlite:app.db", "sqlite://app.db", "sqlite:///", "postgresql://x/y", ""])
 def test_addresses(url: str) -> None:
     """

@@ -124,7 +124,7 @@ def no_split(patch: pytest.MonkeyPatch) -> None:
 
 def no_breaker(patch: pytest.MonkeyPatch) -> None:
     """A run goes on however much fails."""
-    patch.setattr(BACKFILL._Worker, "_breaker", lambda *_: None)
+    patch.setattr(BACKFILL, "breaker", lambda *_: None)
 
 
 def nobody_waits(patch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,6 @@ from attrs import evolve
 
 from .._faults import point, reach
 from ..errors import LeaseLost, StoreFull, TooManyFailures, UsageError, WriteUndone
-from ..instants import brief
 from ..job import Job
 from ..ledger import Counts, Ledger, Run, Status, undone_by
 from ..repairs import Repair
@@ -24,16 +23,12 @@ from .drive import clock_of, drive
 from .lease import LEASE, acquire, me, release, renewed
 from .pace import Pace
 from .plan import job_for
-from .walk import Progress, walk
+from .walk import Progress, breaker, walk
 
 __all__ = ["backfill"]
 
 SWEEPS: Final = 3
 """How often a run goes through the store for what came or was refused meanwhile."""
-
-FAILURES: Final = 10
-FAILURE_SHARE: Final = 0.1
-"""The circuit breaker opens past so many failed writes that are more than this share of all."""
 
 BEGUN: Final = point("begun")
 SWEPT: Final = point("swept")
@@ -172,19 +167,8 @@ class _Worker:
             self.progress,
         ):
             run = stands
-            self._breaker(run, began)
+            breaker(self.driven.ledger, run, began)
         return run
-
-    def _breaker(self, run: Run, began: Counts) -> None:
-        failed = run.counts.quarantined - began.quarantined
-        tried = failed + run.counts.changed - began.changed
-        if failed > FAILURES and failed > FAILURE_SHARE * tried:
-            last = self.driven.ledger.quarantined(run)[-1]
-            msg = (
-                f"run {run.id} on {run.table} stopped: {failed} of {tried} writes failed, the last of them "
-                f"{brief(last.key)}: {last.reason}; mend the cause and call backfill again, or roll the run back"
-            )
-            raise TooManyFailures(msg)
 
     def _judge(self, run: Run) -> Run:
         """What the survey after a sweep makes of the run: the next sweep, or its end."""

@@ -12,13 +12,13 @@ from typing import Final
 from attrs import evolve
 
 from .._faults import point, reach
-from ..errors import LeaseLost, UsageError
+from ..errors import LeaseLost, TooManyFailures, UsageError, WriteUndone
 from ..ledger import Ledger, Run, Status, find, undone_by
 from ..stores.base import BatchStore, Source
 from .drive import clock_of, drive
 from .lease import LEASE, acquire, me, release, renewed
 from .pace import Pace
-from .walk import Progress, walk
+from .walk import Progress, breaker, walk
 
 __all__ = ["rollback", "runs"]
 
@@ -58,6 +58,7 @@ def rollback(
         UnknownName: there is no such run.
         UsageError: it was taken back already, is a rollback itself, or a newer run changed the same records.
         StoreError: the store could not be read or written, or another process works on it.
+        TooManyFailures: too large a share of the writes failed.
     """
     clock = clock_of(now)
     driven = drive(store, ledger)
@@ -71,11 +72,16 @@ def rollback(
         back = acquire(driven.ledger, back, lease)
         if not back.open:
             return back
+        back = driven.ledger.save(evolve(back, status="running", reason=None))
         _log.info("%s: going on with run %s", back.table, back.id)
     else:
         chosen = _chosen(driven, known, run)
         if chosen is None:
-            return Run(None, "rollback", driven.name, "{}", clock(), "complete", started=clock(), finished=clock())
+            others = dict.fromkeys(r.table for r in driven.ledger.runs() if r.table != driven.name)
+            hint = None if known or not others else f"the ledger knows only runs of {', '.join(others)}"
+            return Run(
+                None, "rollback", driven.name, "{}", clock(), "complete", reason=hint, started=clock(), finished=clock()
+            )
         undone = _closed(driven, chosen, lease)
         back = driven.ledger.begin(
             renewed(
@@ -153,15 +159,20 @@ def _undo(
     lease: timedelta,
     progress: Progress | None,
 ) -> Run:
+    began = back.counts
     try:
         for stands in walk(
             lambda run, limit: driven.undo(run, undone, clock, limit), back, driven, pace, lease, progress
         ):
             back = stands
+            breaker(driven.ledger, back, began)
         left = back.counts.refused + back.counts.quarantined
         status: Status = "incomplete" if left else "complete"
         back = driven.ledger.save(evolve(back, status=status, finished=clock(), owner=None, lease_until=0))
     except LeaseLost:
+        raise
+    except (TooManyFailures, WriteUndone) as problem:
+        release(driven.ledger, back, "stopped", str(problem))
         raise
     except BaseException:
         release(driven.ledger, back)

@@ -9,19 +9,24 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Final, TypeAlias
 
-from ..errors import RunBusy, StoreLocked, WriteFailed
-from ..ledger import Run
+from ..errors import RunBusy, StoreLocked, TooManyFailures, WriteFailed
+from ..instants import brief
+from ..ledger import Counts, Ledger, Run
 from ..stores.base import BatchStore, Step
 from .lease import renewed
 from .pace import PAUSE, Pace
 
-__all__ = ["Progress", "walk"]
+__all__ = ["Progress", "breaker", "walk"]
 
 Progress: TypeAlias = Callable[[Step], None]
 """Is told of every step."""
 
 LOCKED: Final = 5
 """How many times in a row a step may find the store locked, each time for as long as the store waits for a lock."""
+
+FAILURES: Final = 10
+FAILURE_SHARE: Final = 0.1
+"""The circuit breaker opens past so many failed writes that are more than this share of all."""
 
 _log = logging.getLogger("timestamp_guard")
 
@@ -69,3 +74,22 @@ def walk(
             if slept >= PAUSE:
                 # A long rest must not be taken for death.
                 run = store.ledger.save(renewed(run, lease))
+
+
+def breaker(ledger: Ledger, run: Run, began: Counts) -> None:
+    """
+    Open the circuit breaker where too large a share of the writes since *began* failed.
+
+    Raises:
+        TooManyFailures: it did.
+    """
+    failed = run.counts.quarantined - began.quarantined
+    tried = failed + run.counts.changed - began.changed
+    if failed > FAILURES and failed > FAILURE_SHARE * tried:
+        last = ledger.quarantined(run)[-1]
+        after = "or roll the run back" if run.action == "backfill" else "it goes on where it stands"
+        msg = (
+            f"run {run.id} on {run.table} stopped: {failed} of {tried} writes failed, the last of them "
+            f"{brief(last.key)}: {last.reason}; mend the cause and call {run.action} again, {after}"
+        )
+        raise TooManyFailures(msg)

@@ -28,6 +28,7 @@ from ...errors import (
     StoreReadOnly,
     UsageError,
 )
+from ...instants import brief
 
 __all__ = ["Database", "Prepared", "path_of", "prepare", "quoted"]
 
@@ -225,6 +226,11 @@ class Database:
             yield
         except sqlite3.Error as problem:
             raise self._ours(problem, path or self.path) from problem
+        except UnicodeEncodeError as problem:
+            raise StoreError(
+                f"{path or self.path} cannot be asked for {brief(problem.object)}, which is text that is not UTF-8: where a "
+                f"key holds it, mend that key first"
+            ) from None
 
     def _ours(self, problem: sqlite3.Error, path: Path) -> Exception:
         code = getattr(problem, "sqlite_errorcode", 0) & 0xFF

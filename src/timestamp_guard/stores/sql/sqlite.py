@@ -44,13 +44,21 @@ STEP_DONE: Final = point("step done")
 UNDO_WRITTEN: Final = point("undo written")
 UNDO_DONE: Final = point("undo done")
 
-ROOM: Final = 0.006
+ROOM: Final = 0.005
 """For so many seconds a step leaves the file to others, where there are any."""
+
+ALONE: Final = 0.005
+"""For so many seconds a step may hold the file where nobody else writes."""
+
+AMONG_OTHERS: Final = 0.002
+"""
+And where others do: a writer that finds the file locked looks again 1 and 3 ms after, and the next time after 8 and 18.
+"""
 
 CROWD: Final = 100
 """So many steps after the last commit of somebody else, there is nobody."""
 
-SENSE: Final = 10
+SENSE: Final = 20
 """In one of so many steps there is a little room for somebody who may be waiting."""
 
 PATIENCE_NS: Final = 10**9
@@ -66,8 +74,6 @@ class SqliteStore:
         UsageError: there is no such table or column, or an encoding that SQLite cannot hold.
         StoreError: the file is not there, is no database, or cannot be read.
     """
-
-    target = 0.005
 
     def __init__(
         self,
@@ -97,11 +103,12 @@ class SqliteStore:
         self._prepared: tuple[Job, bool, Statements] | None = None
         self._span: tuple[int, int] | None = None
         self._keys: dict[int, tuple[str, ...]] = {0: self.table.key}
+        self._plain: dict[int | None, bool] = {}
         self._sparse = False
         self._schema: int | None = None
         self._busy = 0.0
         self._others: int | None = None
-        self._crowd = 5  # until it is known
+        self._crowd = 3  # until it is known
         self._since_room = 0
 
     def _settle_in(self) -> None:
@@ -130,6 +137,11 @@ class SqliteStore:
     def name(self) -> str:
         """The name of the table."""
         return self.table.name
+
+    @property
+    def target(self) -> float:
+        """How long a step may hold the file, in seconds."""
+        return AMONG_OTHERS if self._crowd else ALONE
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -524,13 +536,14 @@ class SqliteStore:
                 reach(STEP_BEGUN)
                 ((there,),) = self.database.rows(said.count, values)
                 watched = any(each.on_update for each in self._triggers())
-                back = self._held_before(said, values) if watched else 0
+                unsure = watched or self._converts(undone)
+                back = self._held_before(said, values) if unsure else 0
                 restored = self._restore(said.by_row, values, once=undone.sweep == 1) if said.by_row else 0
                 if restored < there:  # rows may have other places since: VACUUM gives them new ones
                     restored += self._restore(said.by_key, values, once=False)
                 reach(UNDO_WRITTEN)
-                if watched and self._held_before(said, values) < back + restored:
-                    raise self._undone_by_a_trigger(undone.field)
+                if unsure and self._held_before(said, values) < back + restored:
+                    raise self._undone_by_a_trigger(undone.field) if watched else self._undone_by_its_type(undone.field)
                 counts = evolve(
                     run.counts,
                     changed=run.counts.changed + restored,
@@ -550,6 +563,19 @@ class SqliteStore:
         span = max(1, (undone.last_change or 0) - first)
         fraction = 1 - (bottom - first) / span
         return Step(after, done=False, touched=there, held_ns=held_ns, waited_ns=waited - asked, fraction=fraction)
+
+    def _converts(self, undone: Run) -> bool:
+        """Whether the column may not hold an old value as it is: its type may be another one since."""
+        if undone.id not in self._plain:
+            kinds = f"SELECT 1 FROM {CHANGES} WHERE run = ? AND typeof(before) <> 'null' LIMIT 1"  # noqa: S608 - ours
+            self._plain[undone.id] = not self.database.rows(kinds, (undone.id,))
+        return not self._plain[undone.id] and self.table.column(undone.field).affinity != "BLOB"
+
+    def _undone_by_its_type(self, name: str) -> WriteUndone:
+        return WriteUndone(
+            f"{name} of {self.name} is declared {self.table.column(name).declared} now, so an old value would not stay "
+            f"as it was; nothing of this step was taken back. Give the column the type back that it had"
+        )
 
     def _held_before(self, said: UndoStatements, values: Mapping[str, Any]) -> int:
         ((count,),) = self.database.rows(said.proof, values)

@@ -16,11 +16,14 @@ from .database import Database
 
 __all__ = ["Log"]
 
-PART: Final = 6 * 2**20
+PART: Final = 4 * 2**20
 """From so many bytes on they are copied back beside the steps."""
 
-WHOLE: Final = 32 * 2**20
-"""From so many bytes on the log is to begin anew."""
+WHOLE: Final = 16 * 2**20
+"""
+From so many bytes on the log is to begin anew. All of them are then brought to the disk, and a writer of somebody
+else's, who waits for the disk too, would wait for a longer log for longer.
+"""
 
 MOST: Final = 48 * 2**20
 """From so many bytes on readers who keep it from beginning anew are waited for."""
