@@ -139,10 +139,12 @@ class _Gate:
         refuse_, absent_ = code.constant(refuse), code.constant(ABSENT)
         keys = {name: code.constant(name) for name in self.fields}
         gated = self.possible and sayable and bool(self.fields)
-        limits = self.limits() if gated else {}
-        moving = {limit: value for limit, value in limits.items() if "now" in value}
-        gate = self.gates(orders) if gated else []
-        said = self.codes() if gated else []
+        said_limits = self.limits() if gated else {}
+        limits = moving = {limit: value for limit, value in said_limits.items() if "now" in value}
+        # What does not move is written into the tests: a constant is read faster than a cell.
+        fixed = {limit: value for limit, value in said_limits.items() if limit not in moving}
+        gate = [_renamed(test, fixed) for test in self.gates(orders)] if gated else []
+        said = [_renamed(line, fixed) for line in self.codes()] if gated else []
         values = list(self.names.values()) if gated else []
         fetch = [f"{value} = record.get({keys[name]})" for name, value in zip(self.fields, values, strict=False)]
         given = ", ".join(values)
@@ -169,19 +171,25 @@ class _Gate:
         code.line("def holds(record):")
         for line in fetch:
             code.line(f"    {line}")
-        for word, test in zip(("if", "elif"), gate, strict=False):
-            code.line(f"    {word} {test}:")
+        for test in gate[:1]:
+            code.line(f"    if {test}:")
             code.line("        return True")
-        if said:  # a key that is not there is as good as null, where only the verdict counts
-            for name in self.guard.required:
-                code.line(f"    if {self.names[name]} is None or type({self.names[name]}) is str:")
-                code.line("        return False")
+        if said:
             # Whole numbers that are no placeholder and below the limits are compared exactly by the gate.
             tests = [f"type({value}) is int" for value in values]
             for name, value in self.names.items():
                 tests.append(f"0 < {value}" if self._final(name) else f"0 < {value} <= h{value[1:]}")
-            code.line(f"    if {' and '.join(tests)}:")
+            code.line(f"    if {_renamed(' and '.join(tests), fixed)}:")
             code.line("        return False")
+        for test in gate[1:]:
+            code.line(f"    if {test}:")
+            code.line("        return True")
+        for name in (
+            self.guard.required if said else ()
+        ):  # a missing key is as good as null, where only the verdict counts
+            code.line(f"    if {self.names[name]} is None or type({self.names[name]}) is str:")
+            code.line("        return False")
+        if said:
             code.line(f"    found = codes({given})")
             code.line("    if found is not None:")
             code.line("        return not found")
@@ -334,7 +342,11 @@ class _Gate:
                         bound = instant_of(at, 0)
                         highest = min(highest, (bound - bound % step + step - 1 - shift) // unit)
                     case Pair(Field(_, shift), Now(ahead)) if pair.fields == (name,):
-                        moving.append(f"((now + {ahead}) // {step} * {step} + {step - 1 - shift}) // {unit}")
+                        if self.pinned is None:
+                            moving.append(f"((now + {ahead}) // {step} * {step} + {step - 1 - shift}) // {unit}")
+                        else:
+                            bound = self.pinned + ahead
+                            highest = min(highest, (bound - bound % step + step - 1 - shift) // unit)
                     case _:
                         pass
             said[f"l{index}"] = str(lowest)

@@ -527,6 +527,7 @@ class SqliteStore:
         bottom = max(first, top - limit + 1)
         values = {"undone": undone.id, "bottom": bottom, "top": top}
         said = self._place.undo(table, undone.field)
+        converts = self._converts(undone)
         asked = time.monotonic_ns()
         waited = asked
         try:
@@ -536,7 +537,7 @@ class SqliteStore:
                 reach(STEP_BEGUN)
                 ((there,),) = self.database.rows(said.count, values)
                 watched = any(each.on_update for each in self._triggers())
-                unsure = watched or self._converts(undone)
+                unsure = watched or converts
                 back = self._held_before(said, values) if unsure else 0
                 restored = self._restore(said.by_row, values, once=undone.sweep == 1) if said.by_row else 0
                 if restored < there:  # rows may have other places since: VACUUM gives them new ones
