@@ -22,7 +22,7 @@ from typing import Any
 from _measure import Goal, rounds, show, write_json
 
 from timestamp_guard import Guard, Repair, backfill, check, present, rollback, updated_at_guard
-from timestamp_guard.stores import open_store
+from timestamp_guard.stores.sql.sqlite import SqliteStore
 
 LOW = 946_684_800_000
 GUARD = updated_at_guard("updatedAt", "createdAt")
@@ -122,7 +122,7 @@ class Bench:
 
     def check(self) -> None:
         """Ours."""
-        with open_store(f"sqlite:///{self.path}", "services", encodings="epoch_ms", read_only=True) as store:
+        with SqliteStore(f"sqlite:///{self.path}", "services", encodings="epoch_ms", read_only=True) as store:
             report = check(store, GUARD)
         self.found["check"] = (report.records, report.violations["null"])
         assert self.found.get("one SELECT", self.found["check"]) == self.found["check"]
@@ -143,7 +143,7 @@ class Bench:
     def backfill(self, name: str, guard: Guard) -> None:
         """Ours: with ledger, checkpoints and the final survey."""
         held: list[float] = []
-        with open_store(f"sqlite:///{self.path}", "services", encodings="epoch_ms") as store:
+        with SqliteStore(f"sqlite:///{self.path}", "services", encodings="epoch_ms") as store:
             run = backfill(store, guard, REPAIR, progress=lambda step: held.append(step.held_ns / 1e6))
             store.database.run("PRAGMA wal_checkpoint(TRUNCATE)")
         assert run.ok
@@ -153,7 +153,7 @@ class Bench:
     def rollback(self) -> None:
         """Ours, of the backfill that *before* made."""
         held: list[float] = []
-        with open_store(f"sqlite:///{self.path}", "services", encodings="epoch_ms") as store:
+        with SqliteStore(f"sqlite:///{self.path}", "services", encodings="epoch_ms") as store:
             run = rollback(store, progress=lambda step: held.append(step.held_ns / 1e6))
             store.database.run("PRAGMA wal_checkpoint(TRUNCATE)")
         assert run.ok

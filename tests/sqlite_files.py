@@ -13,7 +13,6 @@ from typing import Any, Final, TypeAlias
 from timestamp_guard import Repair, updated_at_guard
 from timestamp_guard.engine import Pace
 from timestamp_guard.instants import parse_instant
-from timestamp_guard.stores import open_store
 from timestamp_guard.stores.sql.sqlite import SqliteStore
 
 Dump: TypeAlias = dict[str, Any]
@@ -51,7 +50,7 @@ def make(path: Path, *statements: str, rows: Iterable[Sequence[Any]] = (), into:
 
 def opened(path: Path, table: str = "services", **how: Any) -> SqliteStore:
     """The table as the library has it."""
-    return open_store(f"sqlite:///{path}", table, **({"encodings": "epoch_ms"} | how))
+    return SqliteStore(f"sqlite:///{path}", table, **({"encodings": "epoch_ms"} | how))
 
 
 def ask(path: Path, sql: str, *values: Any) -> list[tuple[Any, ...]]:

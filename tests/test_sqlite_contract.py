@@ -12,7 +12,6 @@ import pytest
 from hypothesis import strategies as st
 
 from timestamp_guard.instants import Raw
-from timestamp_guard.stores import open_store
 from timestamp_guard.stores.sql.sqlite import SqliteStore
 from timestamp_guard.testing.contract import FIELDS, BatchStoreContract, Make, Opener, Row
 
@@ -53,4 +52,4 @@ class Table:
         self.path = path
 
     def __call__(self) -> SqliteStore:
-        return open_store(f"sqlite:///{self.path}", "records", encodings="epoch_ms")
+        return SqliteStore(f"sqlite:///{self.path}", "records", encodings="epoch_ms")

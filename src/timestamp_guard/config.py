@@ -35,6 +35,9 @@ __all__ = ["FILE", "Table", "load", "read_candidate", "read_earliest"]
 FILE: Final = "timestamp-guard.toml"
 """The name under which the file is looked for."""
 
+FILE_URL: Final = re.compile(r"(sqlite(?:\+\w+)?:///|jsonl?:)(?!-$)(.+)", re.DOTALL)
+"""An address of a file: what it is, and its path."""
+
 SKEW: Final = timedelta(seconds=5)
 TOLERANCE: Final = timedelta(0)
 EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
@@ -141,13 +144,11 @@ def load(path: Path) -> tuple[Table, ...]:
 
 
 def _located(url: str, folder: Path) -> str:
-    """*url* with a relative path of SQLite seen from the folder of the file that says it."""
-    scheme, slashes, place = url.partition(":///")
-    if not slashes or scheme.partition("+")[0] != "sqlite" or not place or place.startswith((":", "file:")):
+    """*url* with a relative path seen from the folder of the file that says it."""
+    found = FILE_URL.fullmatch(url)
+    if found is None or found[2].startswith((":", "file:")) or Path(found[2]).is_absolute() or folder == Path():
         return url
-    if Path(place).is_absolute() or folder == Path():
-        return url
-    return f"{scheme}:///{os.path.normpath(folder / place)}"
+    return found[1] + os.path.normpath(folder / found[2])
 
 
 # -- text for candidates ----------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from attrs import frozen
 
 from ..errors import UnknownName, UsageError
 from ..ledger import Ledger, Run
-from ..stores import open_store, tables
+from ..stores import addresses, open_store, tables
 from ._options import Chosen
 from ._output import Outcome
 from ._targets import configured
@@ -42,7 +42,7 @@ def recorded(outcome: Outcome, url: str | None, chosen: Chosen) -> Iterator[list
     """
     asked: dict[str, tuple[str, ...]] = {}
     if url is not None and chosen.config is None:
-        asked[url] = chosen.table
+        asked = dict.fromkeys(addresses(url), chosen.table)
     else:
         for table in configured(url, chosen):
             asked[table.url] = (*asked.get(table.url, ()), table.name)

@@ -15,7 +15,7 @@ from ..config import FILE, Table, load
 from ..engine.drive import known
 from ..engine.profile import ensure_fits
 from ..errors import UnknownName, UsageError
-from ..stores import open_store, tables
+from ..stores import addresses, open_store, tables
 from ..stores.base import BatchStore
 from ._options import NO_MENDING, UNSAID, Chosen, Meaning, Mending, described, said
 from ._output import Outcome
@@ -67,11 +67,14 @@ def targets(
             if chosen.config is not None:
                 msg = "--config and --updated both say what must hold: leave one out"
                 raise UsageError(msg)
-            make = described(url, meaning, mending)
-            if chosen.table:
-                found = [(table, opened(table)) for table in map(make, dict.fromkeys(chosen.table))]
-            else:
-                found = _with_field(url, make, opened)
+            places = addresses(url)
+            for place in places:
+                make = described(place, meaning, mending)
+                with outcome.store(place, alone=len(places) == 1):
+                    if chosen.table:
+                        found += [(table, opened(table)) for table in map(make, dict.fromkeys(chosen.table))]
+                    else:
+                        found += _with_field(place, make, opened)
         else:
             given = said(meaning, mending)
             if given:
@@ -102,10 +105,11 @@ def _with_field(
     """
     found = []
     others: dict[str, None] = {}
-    for table in map(make, tables(url)):
+    names = tables(url)
+    for table in map(make, names):
         store = opened(table)
         fields = store.fields()
-        if table.updated in fields:
+        if table.updated in fields or (len(names) == 1 and not store.typed):
             found.append((table, store))
         others |= dict.fromkeys(fields)
     if not found:

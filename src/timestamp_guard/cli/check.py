@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -52,17 +53,23 @@ def check(
     outcome = Outcome()
     now = time.time_ns()
     entries: dict[str, Any] = {}
+    total = Counter({"records": 0, "broken": 0})
     with targets(outcome, url, chosen, meaning) as found:
         for target in found:
             with outcome.of(target.label):
                 report = look(target.store, target.table.guard, strict=strict)
                 outcome.judged(ok=report.ok)
+                total.update({"records": report.records, "broken": report.broken})
                 if form == "json":
                     entries[target.label] = _with_extremes(report.to_dict(), target)
                 else:
                     say(str(report))
+        several = len({target.table.url for target in found}) > 1
     if form == "json":
-        say_json({"ok": outcome.code == 0, "now": show(now), "tables": entries})
+        said = {"ok": outcome.code == 0, "now": show(now), "tables": entries}
+        say_json(said | ({"total": dict(total)} if several else {}))
+    elif several:
+        say(f"total: {total['records']:,} records, {total['broken']:,} broken")
     return outcome.code
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from ..config import FILE
+from ..config import FILE, FILE_URL
 from ..detect import Detected, Look, detect
 from ..errors import UnknownName, UsageError
 from ..instants import Encoding, brief
@@ -112,11 +112,10 @@ def _write(path: Path, text: str, *, force: bool) -> None:
 
 def _seen_from(url: str, output: Path) -> str:
     """The address as the file must say it: a relative path is one from the file's own folder."""
-    prefix = "sqlite:///"
-    place = url.removeprefix(prefix)
-    if output == STDOUT or place == url or Path(place).is_absolute() or output.parent == Path():
+    found = FILE_URL.fullmatch(url)
+    if output == STDOUT or found is None or Path(found[2]).is_absolute() or output.parent == Path():
         return url
-    return prefix + os.path.relpath(place, output.parent)
+    return found[1] + os.path.relpath(found[2], output.parent)
 
 
 def _astray(look: Look) -> str:

@@ -4,8 +4,10 @@ What every verb of the engine begins with: a clock, a store that can be driven, 
 
 from __future__ import annotations
 
+import difflib
 import time
 from collections.abc import Callable, Iterable
+from typing import Final
 
 from ..errors import UnknownName, UsageError
 from ..ledger import Ledger
@@ -13,6 +15,10 @@ from ..stores.base import BatchStore, Clock, Source, Store
 from .stepwise import Stepwise
 
 __all__ = ["clock_of", "drive", "known"]
+
+
+ALIKE: Final = 0.85
+"""From this ratio of equal letters on, one of two names is likely to be a slip: `updated_at` and `updatedAt`."""
 
 
 def clock_of(now: int | Callable[[], int] | None) -> Clock:
@@ -51,11 +57,14 @@ def known(store: Source, names: Iterable[str]) -> None:
     """
     Make sure that a store which knows its fields has all of *names*.
 
+    Where each record has fields of its own, a field may be missing from all of them: unless one is there that is called
+    nearly the same.
+
     Raises:
         UnknownName: it lacks one.
     """
     if isinstance(store, BatchStore):
         fields = store.fields()
         for name in names:
-            if name not in fields:
+            if name not in fields and (store.typed or difflib.get_close_matches(name, fields, 1, ALIKE)):
                 raise UnknownName("field", name, store.name, fields)

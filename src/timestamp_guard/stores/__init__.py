@@ -4,18 +4,22 @@ Where records live. Who writes an adapter reads :mod:`timestamp_guard.stores.bas
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from ..errors import UsageError
+from ..errors import StoreMissing, UsageError
 
 if TYPE_CHECKING:
     from ..instants import Encodings
+    from .base import OpenStore
     from .sql.ledger import FileLedger
-    from .sql.sqlite import SqliteStore
 
-__all__ = ["open_ledger", "open_store", "tables"]
+__all__ = ["addresses", "open_ledger", "open_store", "tables"]
+
+STDIN: Final = "-"
+"""The address of what comes in: JSON Lines, or one array."""
 
 
 def open_store(
@@ -26,18 +30,26 @@ def open_store(
     key: str | Sequence[str] | None = None,
     read_only: bool = False,
     timeout: float = 5.0,
-) -> SqliteStore:
+    nonfinite: bool = False,
+) -> OpenStore:
     """
-    Open a store by its address: `sqlite:///app.db`.
+    Open a store by its address: `sqlite:///app.db`, `json:records.json` or `jsonl:records.jsonl`.
 
     *table* may be left out where there is only one; *encodings* says how instants are written, one for all columns or
     one for each; *key* names the columns that identify a row, where the table does not say; *timeout* is for how many
-    seconds a lock is waited for. Close it, or use it as a context manager.
+    seconds a lock is waited for; *nonfinite* lets the words NaN and Infinity be, which are no JSON.
+    Close it, or use it as a context manager.
 
     Raises:
         UsageError: the address cannot be read, there is no such table, or it is not said which.
         StoreError: there is no store, it is locked, or it cannot be read.
     """
+    file = _file(url)
+    if file is not None:
+        from .json.store import JsonStore
+
+        path, lines = file
+        return JsonStore(path, table, encodings=encodings, key=key, lines=lines, nonfinite=nonfinite)
     from .sql.sqlite import SqliteStore
 
     if table is None:
@@ -49,6 +61,24 @@ def open_store(
     return SqliteStore(url, table, encodings=encodings, key=key, read_only=read_only, timeout=timeout)
 
 
+def addresses(url: str) -> list[str]:
+    """
+    The stores that *url* stands for: files of JSON can be named by a pattern, as in `json:advisories/*.json`.
+
+    Raises:
+        StoreMissing: no file is called so.
+    """
+    file = _file(url)
+    if file is None or Path(file[0]).exists() or not glob.has_magic(file[0]):
+        return [url]
+    scheme = url.partition(":")[0]
+    found = sorted(path for path in glob.glob(file[0], recursive=True) if Path(path).is_file())
+    if not found:
+        msg = f"no file is called {file[0]}"
+        raise StoreMissing(msg)
+    return [f"{scheme}:{path}" for path in found]
+
+
 def tables(url: str) -> list[str]:
     """
     The names of the tables of the store at *url*, without those of the ledger.
@@ -57,8 +87,14 @@ def tables(url: str) -> list[str]:
         UsageError: the address cannot be read.
         StoreError: there is no store, or it cannot be read.
     """
+    file = _file(url)
+    if file is not None:
+        from .json.store import tables_in
+
+        path, lines = file
+        return tables_in(path, lines=lines)
     if not url.startswith("sqlite:"):
-        msg = f"cannot read the address {url!r}: wanted sqlite:///FILE"
+        msg = f"cannot read the address {url!r}: wanted sqlite:///FILE, json:FILE or jsonl:FILE"
         raise UsageError(msg)
     from .sql.database import Database, path_of
     from .sql.table import tables as named
@@ -68,6 +104,27 @@ def tables(url: str) -> list[str]:
         return named(database)
     finally:
         database.close()
+
+
+def _file(url: str) -> tuple[str, bool] | None:
+    """The file that an address of JSON names, and whether it is JSON Lines."""
+    if url == STDIN:
+        return url, not _begins_an_array()
+    scheme, colon, path = url.partition(":")
+    if scheme not in {"json", "jsonl"} or not colon:
+        return None
+    if not path:
+        msg = f"cannot read the address {url!r}: wanted {scheme}:FILE, or {scheme}:- for what comes in"
+        raise UsageError(msg)
+    return path, scheme == "jsonl"
+
+
+def _begins_an_array() -> bool:
+    """Whether what comes in is one array, and not JSON Lines."""
+    from .json.content import incoming
+
+    incoming().seek(0)
+    return bytes(incoming().read(64)).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"["
 
 
 def open_ledger(path: Path | str) -> FileLedger:

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol, TypeAlias, runtime_checkable
+from types import TracebackType
+from typing import Protocol, Self, TypeAlias, runtime_checkable
 
 from attrs import frozen
 
@@ -30,6 +31,7 @@ __all__ = [
     "Clock",
     "Cursor",
     "Key",
+    "OpenStore",
     "Page",
     "Record",
     "Sample",
@@ -173,8 +175,13 @@ class BatchStore(Source, Protocol):
         """For how many seconds, in the median, a step may hold what others wait for."""
         ...
 
+    @property
+    def typed(self) -> bool:
+        """Whether all its records have the same fields."""
+        ...
+
     def fields(self) -> Sequence[str]:
-        """The fields that its records can have."""
+        """The fields that its records can have; where it is not typed, those of some of them."""
         ...
 
     def survey(self, guard: Guard, clock: Clock, samples: int) -> Survey:
@@ -225,6 +232,29 @@ class BatchStore(Source, Protocol):
     def throttle(self) -> float:
         """How many seconds the store wants to be left alone for."""
         ...
+
+
+class OpenStore(BatchStore, Protocol):
+    """What `open_store` gives: a store at an address, to be closed or used as a context manager."""
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """The fields that identify a record; none where nothing is known that does."""
+        ...
+
+    def declared(self) -> Mapping[str, str]:
+        """The types that its fields are declared with, where it has any."""
+        ...
+
+    def close(self) -> None:
+        """Close it."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
 
 
 def same(held: Raw, other: Raw) -> bool:

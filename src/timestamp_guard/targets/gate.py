@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, Protocol, cast
 
 from ..errors import InvalidTimestamps
@@ -18,7 +18,7 @@ from ..predicate import Fault, Violation, violations
 from ..rules import At, Field, Guard, Moment, Now, Ordered, Pair, Present
 from .python import Code, Judge, instant_of, judge, native_bounds
 
-__all__ = ["Compiled", "compiled"]
+__all__ = ["Compiled", "compiled", "sieve"]
 
 
 class Compiled(Protocol):
@@ -79,6 +79,34 @@ def compiled(guard: Guard, encodings: Encodings, *, now: int | Callable[[], int]
     check.guard, check.encodings = guard, read
     check.holds, check.violations, check.many = holds, all_wrong, many
     return cast("Compiled", check)
+
+
+def sieve(guard: Guard, encodings: Mapping[str, Encoding]) -> Callable[[Sequence[Any], int], list[int]] | None:
+    """
+    A function that finds the records which the gate does not let through, by their index; None where there is no gate.
+
+    It is given many at once, and the latest present time. They are objects: `f0`, `f1` ... are the fields of *guard*.
+    """
+    gate = _Gate(guard, encodings, None, remembers=True)
+    orders, sayable = gate.orders()
+    if not (gate.possible and sayable and gate.fields):
+        return None
+    code = Code()
+    code.line("def suspects(records, now):")
+    for limit, value in gate.limits().items():
+        code.line(f"    {limit} = {value}")
+    code.line("    found, index, kind, whole, broken_up = [], -1, type, int, float")
+    code.line("    for record in records:")
+    code.line("        index += 1")
+    for place, value in enumerate(gate.names.values()):
+        code.line(f"        {value} = record.f{place}")
+    local = {"type": "kind", "int": "whole", "float": "broken_up"}
+    for word, test in zip(("if", "elif"), gate.gates(orders), strict=False):
+        code.line(f"        {word} {_renamed(test, local)}:")
+        code.line("            continue")
+    code.line("        found.append(index)")
+    code.line("    return found")
+    return cast("Callable[[Sequence[Any], int], list[int]]", code.build("suspects"))
 
 
 def _renamed(line: str, names: Mapping[str, str]) -> str:

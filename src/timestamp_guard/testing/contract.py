@@ -17,7 +17,7 @@ What every store promises, as tests to inherit: for the authors of adapters.
             return make
 
 A store that does whole batches itself inherits :class:`BatchStoreContract`: the same tests, but for `write`, which
-only the simple kind has.
+only the simple kind has. One of which a run is a single step inherits :class:`AtomicStoreContract`.
 """
 # ruff: noqa: SIM300 - these are tests: they assert that expected == actual
 
@@ -48,7 +48,7 @@ from ..rules import updated_at_guard
 from ..stores.base import BatchStore, Page, Source, Step, Store, pages, same
 from ..stores.memory import MemoryStore
 
-__all__ = ["FIELDS", "BatchStoreContract", "Make", "Opener", "Row", "StoreContract"]
+__all__ = ["FIELDS", "AtomicStoreContract", "BatchStoreContract", "Make", "Opener", "Row", "StoreContract"]
 
 Row: TypeAlias = dict[str, Raw]
 Opener: TypeAlias = Callable[[], Source]
@@ -407,6 +407,28 @@ class _Contract:
         assert freeze(self.at("2024-01-01T00:00:00Z")) == subject.contents()["a"]["updatedAt"]
         assert second.id == subject.rollback().undoes
 
+    def test_rollback_keeps_later_writes(self, make: Make) -> None:
+        """
+        A rollback leaves alone what was written after the backfill, even if that is no instant, and counts it.
+        """
+        opener, theirs = make(self.rows()), self.at("2024-05-01T00:00:00Z")
+        subject = _Subject(opener)
+        before = subject.contents()
+        subject.backfill()
+        self.put(opener, "b", theirs)
+        self.put(opener, "c", self.at("1980-01-01T00:00:00Z"))
+
+        back = subject.rollback()
+        after = subject.contents()
+
+        assert ("incomplete", 3, 2) == (back.status, back.counts.changed, back.counts.refused)
+        assert list("bc") == sorted(key for key in before if before[key] != after[key])
+        assert same(theirs, subject.raw("b"))
+
+
+class _StepContract(_Contract):
+    """What the engine promises of a run that is many steps."""
+
     # -- interrupted
 
     @pytest.mark.parametrize("step", range(1, 6))
@@ -489,24 +511,6 @@ class _Contract:
         assert run.ok
         assert same(theirs, subject.raw(key))
 
-    def test_rollback_keeps_later_writes(self, make: Make) -> None:
-        """
-        A rollback leaves alone what was written after the backfill, even if that is no instant, and counts it.
-        """
-        opener, theirs = make(self.rows()), self.at("2024-05-01T00:00:00Z")
-        subject = _Subject(opener)
-        before = subject.contents()
-        subject.backfill()
-        self.put(opener, "b", theirs)
-        self.put(opener, "c", self.at("1980-01-01T00:00:00Z"))
-
-        back = subject.rollback()
-        after = subject.contents()
-
-        assert ("incomplete", 3, 2) == (back.status, back.counts.changed, back.counts.refused)
-        assert list("bc") == sorted(key for key in before if before[key] != after[key])
-        assert same(theirs, subject.raw("b"))
-
     def test_filled_twice(self, make: Make) -> None:
         """
         A record that a user emptied in another way, and that was filled again, is as its user left it.
@@ -562,7 +566,15 @@ class _Contract:
         assert {freeze(self.at("2024-06-01T12:00:00Z"))} == {r["updatedAt"] for r in subject.contents().values()}
 
 
-class BatchStoreContract(_Contract):
+class AtomicStoreContract(_Contract):
+    """
+    For a store of which a run is one atomic step: nobody ever sees a half of it.
+
+    Give a fixture `make`, and a method `put` with which a user writes past the engine.
+    """
+
+
+class BatchStoreContract(_StepContract):
     """
     For a store that does whole batches itself.
 
@@ -570,7 +582,7 @@ class BatchStoreContract(_Contract):
     """
 
 
-class StoreContract(_Contract):
+class StoreContract(_StepContract):
     """For anyone's adapter: give a fixture `make`."""
 
     def put(self, open_: Opener, key: Key, raw: Raw) -> None:

@@ -75,6 +75,8 @@ class SqliteStore:
         StoreError: the file is not there, is no database, or cannot be read.
     """
 
+    typed = True
+
     def __init__(
         self,
         url: str,

@@ -1,0 +1,259 @@
+"""
+The records of a file, stretch by stretch: what is read at once, and where each record begins and ends in it.
+
+All stretches one after another are the file, so whoever writes them down again, with some bytes changed, has the file
+with these bytes changed. JSON Lines and one array are read in constant memory; an object of records is read whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO, Final, Literal, TypeAlias
+
+import msgspec
+from attrs import define
+
+from .splice import NotJson, end_of, members, skip, value_of
+
+__all__ = ["Block", "Shape", "Span", "blocks", "shape_of", "tables_of"]
+
+Span: TypeAlias = tuple[int, int]
+"""Where something begins and ends."""
+
+Shape: TypeAlias = Literal["lines", "array", "members", "record", "tables"]
+"""JSON Lines; an array of records; an object of records by their ids; one record; an object of such tables."""
+
+SIZE: Final = 2**20
+BOM: Final = b"\xef\xbb\xbf"
+
+_RAWS: Final = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+@define
+class Block:
+    """
+    A stretch of a file that begins and ends between two records; `at` is where it begins in the file.
+
+    Its records, and what separates them, are in its `body`; `names` are their ids where the file gives them.
+    """
+
+    data: bytes
+    at: int
+    shape: Shape
+    body: Span
+    names: Sequence[str] | None = None
+    _spans: list[Span] | None = None
+
+    def spans(self) -> list[Span]:
+        """
+        Where each record is.
+
+        Raises:
+            NotJson: it cannot be told.
+        """
+        if self._spans is None:
+            self._spans = list(self._lines() if self.shape == "lines" else self._elements())
+        return self._spans
+
+    def _lines(self) -> Iterator[Span]:
+        data, (here, end) = self.data, self.body
+        while here < end:
+            stop = data.find(b"\n", here, end)
+            stop = end if stop < 0 else stop
+            start = skip(data, here)
+            if start < stop:
+                yield start, start + len(data[start:stop].rstrip(b" \t\r"))
+            here = stop + 1
+
+    def _elements(self) -> Iterator[Span]:
+        data, (here, end) = self.data, self.body
+        try:
+            found = _RAWS.decode(b"[" + data[here:end] + b"]")
+        except msgspec.DecodeError:
+            yield from _walk(data, here, end)
+            return
+        for raw in found:
+            start = skip(data, here)
+            stop = start + len(memoryview(raw))
+            yield start, stop
+            here = skip(data, stop) + 1
+
+
+def _walk(data: bytes, here: int, end: int) -> Iterator[Span]:
+    """The elements of an array, one after another."""
+    here = skip(data, here)
+    while here < end:
+        stop = end_of(data, here)
+        yield here, stop
+        here = skip(data, stop)
+        if here < end:
+            if data[here : here + 1] != b",":
+                raise NotJson(here, "a comma, or the end of the array")
+            here = skip(data, here + 1)
+
+
+# -- what a file is ---------------------------------------------------------------------------------------------
+
+
+def shape_of(file: BinaryIO) -> Shape:
+    """
+    How a file of JSON holds its records.
+
+    Raises:
+        NotJson: it is nothing that holds records.
+    """
+    head = file.read(64)
+    while (start := _begin(head)) == len(head) and (more := file.read(SIZE)):
+        head += more
+    first = head[start : start + 1]
+    if first == b"[":
+        return "array"
+    if first != b"{":
+        found = repr(first.decode("latin-1")) if first else "the end"
+        raise NotJson(start, f"an array, or an object of records, found {found}")
+    data = head + file.read()
+    kinds = {data[at : at + 1] for _, _, at, _ in members(data, start)}
+    if not kinds <= {b"{", b"["}:
+        return "record"  # whatever has a plain value is one
+    inner = (data[at : at + 1] for _, _, here, _ in members(data, start) for _, _, at, _ in members(data, here))
+    return "tables" if b"[" in kinds or {*inner} == {b"{"} else "members"
+
+
+def _begin(data: bytes) -> int:
+    return skip(data, len(BOM) if data.startswith(BOM) else 0)
+
+
+def tables_of(data: bytes) -> dict[str, Span]:
+    """The tables of an object of tables, and where the value of each is."""
+    return {str(value_of(key)): (at, end) for _, key, at, end in members(data, _begin(data))}
+
+
+# -- reading ----------------------------------------------------------------------------------------------------
+
+
+def blocks(file: BinaryIO, shape: Shape, *, table: str | None = None, at: int = 0) -> Iterator[Block]:
+    """
+    The stretches of *file*, of which *at* bytes are passed over already.
+
+    Raises:
+        NotJson: it breaks off, or something else than records is there; with the byte of the file at which.
+    """
+    match shape:
+        case "lines":
+            return _read_lines(file, at)
+        case "array":
+            return _read_array(file, at)
+        case _:
+            return iter(()) if at else _read_whole(file.read(), shape, table)
+
+
+def _read_lines(file: BinaryIO, at: int) -> Iterator[Block]:
+    rest = b""
+    while True:
+        more = file.read(SIZE)
+        data = rest + more if rest else more
+        cut = data.rfind(b"\n") + 1 if more else len(data)
+        rest, data = data[cut:], data[:cut]
+        if data:
+            yield Block(data, at, "lines", (0 if at else len(data) - len(data.removeprefix(BOM)), len(data)))
+            at += len(data)
+        if not more:
+            return
+
+
+def _read_array(file: BinaryIO, at: int) -> Iterator[Block]:
+    rest, size, passed = b"", SIZE, at
+    if not at:
+        rest = file.read(SIZE)
+        while (start := _begin(rest)) == len(rest):
+            rest += file.read(SIZE)
+        at = start + 1
+        yield Block(rest[:at], 0, "array", (at, at))
+        rest = rest[at:]
+    while more := file.read(size):
+        data = rest + more
+        try:
+            cut = _cut(data)
+        except NotJson as problem:
+            raise NotJson(at + problem.at, problem.wanted) from None
+        if cut is None:  # one record that is longer than what was read
+            rest, size = data, min(2 * size, 2**26)
+            continue
+        end, after = cut
+        yield Block(data[:after], at, "array", (0, end))
+        at, rest, size = at + after, data[after:], SIZE
+    if passed and at == passed and not rest:
+        return  # the last stretch was passed over, too
+    try:
+        yield Block(rest, at, "array", (0, _end_of_array(rest)))
+    except NotJson as problem:
+        raise NotJson(at + problem.at, problem.wanted) from None
+
+
+def _cut(data: bytes) -> tuple[int, int] | None:
+    """
+    Where the last whole record of *data* ends, and where the comma after it does; None where there is no whole record.
+
+    Tried from the end: a place inside of a record cannot be taken for one between two, for then brackets do not match.
+    """
+    end = len(data)
+    for _ in range(8):
+        end = max(data.rfind(b"}", 0, end), 0)
+        comma = skip(data, end + 1)
+        if data[comma : comma + 1] == b",":
+            try:
+                _RAWS.decode(b"[" + data[: end + 1] + b"]")
+            except msgspec.DecodeError:
+                continue
+            return end + 1, comma + 1
+    found: tuple[int, int] | None = None
+    here = skip(data, 0)
+    while here < len(data) and data[here : here + 1] != b"]":
+        try:
+            stop = end_of(data, here)
+        except NotJson:
+            break  # more of it may come
+        comma = skip(data, stop)
+        if data[comma : comma + 1] != b",":
+            if found is None and comma < len(data) and data[comma : comma + 1] != b"]":
+                raise NotJson(comma, "a comma, or the end of the array")
+            break
+        found, here = (stop, comma + 1), skip(data, comma + 1)
+    return found
+
+
+def _end_of_array(data: bytes) -> int:
+    """
+    Where an array ends of which *data* is the rest.
+
+    Raises:
+        NotJson: it does not, or something comes after it.
+    """
+    end = len(data.rstrip(b" \t\n\r"))
+    if data[end - 1 : end] == b"]":
+        return end - 1
+    here = skip(data, 0)
+    while here < len(data):
+        if data[here : here + 1] == b"]":
+            raise NotJson(skip(data, here + 1), "the end")
+        here = skip(data, end_of(data, here))
+        here = skip(data, here + 1) if data[here : here + 1] == b"," else here
+    raise NotJson(len(data), "a comma, or the end of the array, found the end")
+
+
+def _read_whole(data: bytes, shape: Shape, table: str | None) -> Iterator[Block]:
+    start = _begin(data)
+    end = end_of(data, start)
+    if (after := skip(data, end)) < len(data):
+        raise NotJson(after, "the end")
+    if shape == "record":
+        yield Block(data, 0, shape, (start, end), None, [(start, end)])
+        return
+    if shape == "tables":
+        start, end = tables_of(data)[table or ""]
+        if data[start : start + 1] == b"[":
+            yield Block(data, 0, "array", (start + 1, end - 1))
+            return
+    found = list(members(data, start))
+    names = [str(value_of(key)) for _, key, _, _ in found]
+    yield Block(data, 0, "members", (start + 1, end - 1), names, [(at, stop) for _, _, at, stop in found])

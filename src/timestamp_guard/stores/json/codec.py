@@ -1,0 +1,160 @@
+"""
+What is read of a record: some of its fields, and no more, by msgspec; what that cannot read, by Python's own parser.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from ...errors import NoIdentity
+from ...instants import ABSENT, Raw
+from ...ledger import Key
+from .blocks import Block
+from .splice import NotJson, Path, path_of, read, skip
+
+__all__ = ["Codec"]
+
+_UNSET: Final = msgspec.UNSET
+
+
+class Codec:
+    """
+    Reads the fields *names* of records, all where it is None, and those of the *key*.
+
+    A record comes as a structure whose attributes `f0`, `f1` ... are the fields in their order, where none is in an
+    object of its own; *nonfinite* lets NaN and Infinity be.
+    """
+
+    def __init__(self, names: Sequence[str] | None, key: Sequence[str] = (), *, nonfinite: bool = False) -> None:
+        self.names, self.keyed, self.nonfinite = names, tuple(key), nonfinite
+        paths = {name: path_of(name) for name in (*(names or ()), *key)}
+        self.flat = names is not None and all(len(path) == 1 for path in paths.values())
+        tops = dict.fromkeys(path[0] for path in paths.values())
+        attributes = {top: f"f{index}" for index, top in enumerate(tops)}
+        kind: Any = dict
+        if names is not None:
+            fields: list[Any] = [
+                (each, Any, msgspec.field(name=top, default=_UNSET)) for top, each in attributes.items()
+            ]
+            kind = msgspec.defstruct("Record", fields, gc=False)
+        self.kind = kind
+        self._tops = [(top, each) for top, each in attributes.items()]
+        self._one = msgspec.json.Decoder(kind)
+        self._list = msgspec.json.Decoder(list[kind])
+        self._picked = {name: self._picker(path, attributes) for name, path in paths.items()}
+        self._plain: Callable[[Any], tuple[Raw, ...]] | None = None
+        if self.flat and names:
+            get = operator.attrgetter(*(attributes[paths[name][0]] for name in names))
+            self._plain = get if len(names) > 1 else lambda record: (get(record),)
+
+    def _picker(self, path: Path, attributes: Mapping[str, str]) -> Callable[[Any], Raw]:
+        whole, attribute = self.names is None, attributes[path[0]]
+
+        def pick(record: Any) -> Raw:
+            held = record.get(path[0], _UNSET) if whole else getattr(record, attribute)
+            for name in path[1:]:
+                held = held.get(name, _UNSET) if isinstance(held, dict) else _UNSET
+            return ABSENT if held is _UNSET else held
+
+        return pick
+
+    # -- reading
+
+    def read(self, block: Block) -> list[Any]:
+        """
+        All records of a block, in order.
+
+        Raises:
+            NotJson: one is no object, or no JSON; with the byte of the block at which.
+        """
+        begin, end = block.body
+        body = block.data[begin:end] if end - begin < len(block.data) else block.data
+        try:
+            if not body.isascii():
+                body.decode()  # msgspec does not look at text that it skips
+            match block.shape:
+                case "lines":
+                    found: list[Any] = self._one.decode_lines(body)
+                    if len(found) == body.count(b"\n") + (not body.endswith(b"\n") and bool(body)):
+                        return found
+                case "array":
+                    found = self._list.decode(b"[" + body + b"]")
+                    return found
+                case _:
+                    pass
+            return [self._one.decode(block.data[start:stop]) for start, stop in block.spans()]
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return [self._slowly(block.data, start, stop) for start, stop in block.spans()]
+
+    def _slowly(self, data: bytes, start: int, stop: int) -> Any:
+        try:
+            found = read(data[start:stop], nonfinite=self.nonfinite)
+        except NotJson as problem:
+            raise NotJson(start + problem.at, problem.wanted) from None
+        if not isinstance(found, dict):
+            raise NotJson(skip(data, start), f"a record, which is an object, found {_called(found)}")
+        if self.names is None:
+            return found
+        return self.kind(**{attribute: found.get(top, _UNSET) for top, attribute in self._tops})
+
+    def one(self, data: bytes) -> Any:
+        """One record alone, as :meth:`read` gives it."""
+        try:
+            return self._one.decode(data)
+        except msgspec.MsgspecError:
+            return self._slowly(data, 0, len(data))
+
+    def many(self, records: Sequence[bytes]) -> list[Any]:
+        """Several records, each without a line break."""
+        try:
+            found: list[Any] = self._one.decode_lines(b"\n".join(records))
+        except msgspec.MsgspecError:
+            found = []
+        return found if len(found) == len(records) else [self.one(record) for record in records]
+
+    # -- what was read
+
+    def record(self, found: Any) -> dict[str, Raw]:
+        """The fields that are there."""
+        names = self.names
+        if names is None:
+            return dict(found)
+        if self._plain is not None:
+            return {name: raw for name, raw in zip(names, self._plain(found), strict=True) if raw is not _UNSET}
+        picked = ((name, self._picked[name](found)) for name in names)
+        return {name: raw for name, raw in picked if raw is not ABSENT}
+
+    def key(self, found: Any, number: int, name: str | None) -> Key:
+        """What identifies a record: its key, its id in the file, or its number, from 1."""
+        if not self.keyed:
+            return number + 1 if name is None else name
+        parts = tuple(self._picked[each](found) for each in self.keyed)
+        return parts[0] if len(parts) == 1 else parts
+
+    def identity(self, found: Any, number: int, name: str | None) -> Key:
+        """
+        The same, which must be there.
+
+        Raises:
+            NoIdentity: it is not, or is no plain value.
+        """
+        key = self.key(found, number, name)
+        for each, part in zip(self.keyed, key if isinstance(key, tuple) else (key,), strict=False):
+            if part is ABSENT or part is None or isinstance(part, dict | list):
+                said = (
+                    "has no" if part is ABSENT else "has null as its" if part is None else "has no plain value as its"
+                )
+                msg = f"record {number + 1} {said} key {each}: name a field that identifies every record, or none"
+                raise NoIdentity(msg)
+        return key
+
+
+def _called(value: Any) -> str:
+    if value is None:
+        return "null"
+    kinds = {bool: "true or false", int: "a number", float: "a number", str: "text", list: "an array"}
+    return kinds.get(type(value), "a number")

@@ -1,0 +1,534 @@
+"""
+Records in a file of JSON or JSON Lines: judged as they stand, and patched byte by byte. One run is one atomic step.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Final, Self
+
+from attrs import evolve
+
+from ..._faults import point, reach
+from ...engine.stepwise import Tally
+from ...errors import (
+    NoIdentity,
+    StoreDamaged,
+    StoreError,
+    StoreMissing,
+    UnknownName,
+    UsageError,
+)
+from ...instants import Encoding, Encodings, encodings_for
+from ...job import Job
+from ...ledger import Counts, Cursor, Run
+from ...rules import Guard
+from ...targets.gate import sieve
+from ..base import Assessment, Clock, Page, Step, Survey
+from .blocks import Block, Shape, blocks, shape_of, tables_of
+from .codec import Codec
+from .content import Content
+from .folder import FolderLedger, Patch, Record
+from .patching import Filling, Patched, codec_for
+from .replace import Identity, Replacement, bytes_of, digest_of, identity_of, refuse
+from .splice import NotJson, path_of
+from .undoing import by_key, exactly
+
+__all__ = ["JsonStore", "tables_in"]
+
+RECORDED: Final = point("json: changes recorded")
+PROMISED: Final = point("json: intent recorded")
+DONE: Final = point("json: done")
+
+MADE: Final = "made"
+"""Where a run stands that has put its file in place."""
+
+STRIDE: Final = 16 * 2**20
+"""After so many bytes a step says how far it came."""
+
+
+class JsonStore:
+    """
+    The records of a file, which is an array of them, an object of records by their ids, one record, an object of such
+    tables, or JSON Lines. Close it, or use it as a context manager.
+
+    *table* names one of several tables; *key* the fields that identify a record, where its id in the file does not:
+    by it a change is found again in a file that others have changed since; *nonfinite* lets NaN and Infinity be.
+
+    Raises:
+        UsageError: there is no such table.
+        StoreError: the file is not there, or holds no records.
+    """
+
+    target = 1.0
+    typed = False
+
+    def __init__(
+        self,
+        path: str,
+        table: str | None = None,
+        *,
+        encodings: Encodings,
+        key: str | Sequence[str] | None = None,
+        lines: bool = False,
+        nonfinite: bool = False,
+    ) -> None:
+        self.encodings = encodings
+        _refuse_datetimes(encodings)
+        self.content = Content(path)
+        self.key: tuple[str, ...] = (key,) if isinstance(key, str) else tuple(key or ())
+        self.nonfinite = nonfinite
+        self.shape, known = _look(self.content, lines=lines)
+        self.name = self._named(table, known)
+        self.ledger = FolderLedger(self.content.path)
+        self._walk: _Walk | None = None
+        self._known: tuple[Identity, Assessment] | None = None
+        self._page: tuple[int, list[Any], Block] | None = None
+
+    def _named(self, table: str | None, known: Sequence[str]) -> str:
+        if table is None:
+            if len(known) != 1:
+                msg = f"which table of {self.content.name}? there is {', '.join(known) or 'none'}"
+                raise UsageError(msg)
+            return known[0]
+        if table not in known:
+            raise UnknownName("table", table, self.content.name, known)
+        return table
+
+    def close(self) -> None:
+        """Let others work on the file."""
+        if self._walk is not None:
+            self._walk.abandon()
+        self.ledger.free()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # -- reading
+
+    def _blocks(self, file: BinaryIO, at: int = 0) -> Iterator[Block]:
+        return blocks(file, self.shape, table=self.name, at=at)
+
+    def _read(self, codec: Codec) -> Iterator[tuple[Block, list[Any]]]:
+        """The stretches of the file, and what is read of each."""
+        with _told(self.content), self.content.open() as file:
+            for block in self._blocks(file):
+                yield block, _placed(block, codec.read, block)
+
+    def fields(self) -> Sequence[str]:
+        """The fields of the first records: others may have more."""
+        found: dict[str, None] = {}
+        for block, records in self._read(Codec(None, nonfinite=self.nonfinite)):
+            for record in records:
+                _names(record, "", found)
+            if block.at > 2**22:
+                break
+        return list(found)
+
+    def declared(self) -> Mapping[str, str]:
+        """JSON declares nothing."""
+        return {}
+
+    def scan(self, after: Cursor, limit: int) -> Page:
+        """Records in the order of the file, with all their fields; those in an object of their own by their path too."""
+        at, number, passed = after if after is not None else (0, 0, 0)
+        codec = Codec(None, self.key, nonfinite=self.nonfinite)
+        names = self._paths()
+        found: list[tuple[Any, dict[str, Any]]] = []
+        for block, records in self._pages(codec, at):
+            for index in range(passed, len(records)):
+                if len(found) == limit:
+                    return Page(found, [block.at, number, index])
+                one = records[index]
+                name = None if block.names is None else self._name_of(block, index)
+                record = {**one, **{each: value for each in names if (value := _dig(one, each)) is not None}}
+                found.append((codec.key(one, number + index, name), record))
+            number, passed = number + len(records), max(0, passed - len(records))
+        return Page(found, None)
+
+    def _pages(self, codec: Codec, at: int) -> Iterator[tuple[Block, list[Any]]]:
+        """What is read from *at* on; the stretch that was read last is kept, for it is asked for page by page."""
+        if self._page is not None and self._page[0] == at:
+            _, records, block = self._page
+            yield block, records
+            at += len(block.data)
+        with _told(self.content), self.content.open() as file:
+            _pass(file, at)
+            for block in self._blocks(file, at):
+                records = _placed(block, codec.read, block)
+                self._page = (block.at, records, block)
+                yield block, records
+
+    def _paths(self) -> list[str]:
+        named = self.encodings if isinstance(self.encodings, Mapping) else ()
+        return [name for name in named if "." in name]
+
+    def _name_of(self, block: Block, index: int) -> str | None:
+        return None if block.names is None else block.names[index]
+
+    def survey(self, guard: Guard, clock: Clock, samples: int) -> Survey:
+        """Look at every record once."""
+        encodings = encodings_for(guard.fields, self.encodings)
+        codec = Codec(guard.fields, self.key, nonfinite=self.nonfinite)
+        suspects_of = sieve(guard, encodings) if codec.flat else None
+        tally = Tally(guard, encodings, samples)
+        number = 0
+        for block, records in self._read(codec):
+            now = clock()
+            suspects = range(len(records)) if suspects_of is None else suspects_of(records, now)
+            tally.sound(len(records) - len(suspects))
+            for index in suspects:
+                key = codec.key(records[index], number + index, self._name_of(block, index))
+                tally.see(key, codec.record(records[index]), now)
+            number += len(records)
+        return tally.survey()
+
+    def assess(self, job: Job, clock: Clock, samples: int, run: Run | None = None) -> Assessment:
+        """
+        Count what there is to do.
+
+        Of a run that has just put its file in place that is known: every record of it was judged, and what was written
+        read again, and nobody has touched it since.
+        """
+        if run is not None and self._known is not None and self._known[0] == identity_of(self.content.path.stat()):
+            return self._known[1]
+        filling = Filling(job, codec_for(job, self.key, nonfinite=self.nonfinite), samples)
+        number = 0
+        with _told(self.content), self.content.open() as file:
+            for block in self._blocks(file):
+                found, _ = _placed(block, filling.look, block, number, job.moment(clock()))
+                number += len(found)
+        return filling.estimate.assessment()
+
+    def statements(self, job: Job) -> Sequence[str]:
+        """What a run does to the file."""
+        return [
+            f"the bytes of {job.field} in {self.content.path.name} are replaced, and nothing else: a new file is written "
+            f"beside it, and put in its place",
+            "locks: none for readers; another run on the file is refused for as long as this one takes",
+        ]
+
+    # -- writing
+
+    def prepare(self, job: Job, clock: Clock) -> bool:
+        """Whether there is anything to mend, and whether that could be written."""
+        self.content.refuse_unwritable()
+        filling = Filling(job, codec_for(job, self.key, nonfinite=self.nonfinite))
+        number = 0
+        with _told(self.content), self.content.open() as file:
+            for block in self._blocks(file):
+                found, work = _placed(block, filling.look, block, number, job.moment(clock()))
+                if work:
+                    index = work[0][0]
+                    filling.codec.identity(found[index], number + index, self._name_of(block, index))
+                    refuse(self.content.path)
+                    return True
+                number += len(found)
+        return False
+
+    def step(self, job: Job, run: Run, clock: Clock, limit: int) -> Step:  # noqa: ARG002 - a run is one step
+        """Go on through the file; at its end, put what was made in its place."""
+        if run.cursor == MADE or run.sweep > 1:  # what came since is for another run: one run is one step
+            return Step(run, done=True)
+        if self._walk is None:
+            made = self._made_already(run)
+            if made is not None:
+                return made
+            self._walk = _Walk(self, run, Filling(job, codec_for(job, self.key, nonfinite=self.nonfinite)))
+        walk = self._walk
+        try:
+            if walk.go(job, clock):
+                far = evolve(run, counts=evolve(run.counts, changed=walk.filling.changed))
+                return Step(far, done=False, fraction=walk.fraction)
+            step, identity = walk.finish(run)
+            self._known = identity, Assessment({}, walk.filling.estimate.assessment().unrepairable)
+        except BaseException:
+            walk.abandon()
+            self._walk = None
+            raise
+        self._walk = None
+        return step
+
+    def _made_already(self, run: Run) -> Step | None:
+        """The step that a process made which was killed before it could say so: the digest of the file tells."""
+        patch = self.ledger.patch(run)
+        if patch is None:
+            return None
+        digest = digest_of(self.content)
+        if digest == patch.after:
+            aside = self.ledger.quarantined(run)
+            counts = evolve(run.counts, changed=patch.changed, refused=patch.refused, quarantined=len(aside))
+            run = self.ledger.save(evolve(run, counts=counts, cursor=MADE))
+            return Step(run, done=True, touched=patch.changed)
+        if digest != patch.before:
+            raise StoreError(
+                f"{self.content.path} is neither what run {run.id} found nor what it makes: somebody else changed it, and "
+                f"nothing of it was touched; take run {run.id} back, and begin a new one"
+            )
+        return None
+
+    def undo(self, run: Run, undone: Run, clock: Clock, limit: int) -> Step:  # noqa: ARG002 - as above
+        """Take all of it back at once: byte by byte where the file is what the run made, by key where it is not."""
+        if run.cursor == MADE:
+            return Step(run, done=True)
+        made = self._made_already(run)
+        if made is not None:
+            return made
+        patch = self.ledger.patch(undone)
+        if patch is None or not patch.changed:
+            return Step(self.ledger.save(run), done=True)
+        refuse(self.content.path)
+        digest = digest_of(self.content)
+        if digest == patch.before:
+            return Step(self.ledger.save(run), done=True)  # it never came so far
+        if digest != patch.after and not patch.keyed:
+            raise NoIdentity(
+                f"{self.content.path} was changed since run {undone.id}, whose records have no key by which they could be "
+                f"found again: nothing was taken back; put the file back as the run left it, or see timestamp-guard runs "
+                f"export {undone.id} for the old values"
+            )
+        with contextlib.ExitStack() as stack:
+            raw = stack.enter_context(self.content.raw())
+            new = Replacement(self.content, self.ledger.folder, raw)
+            stack.callback(new.abandon)
+            with _told(self.content):
+                if digest == patch.after:
+                    restored = exactly(self.content.unpacked(raw), self.ledger.records(undone), new)
+                    refused = 0
+                else:
+                    codec = Codec((undone.field,), patch.key, nonfinite=self.nonfinite)
+                    restored, refused = by_key(
+                        lambda: self._again(raw, codec), codec, undone.field, self.ledger.records(undone), new
+                    )
+            before, after = new.finish()
+            if digest == patch.after and after != patch.before:
+                raise StoreDamaged(
+                    f"the ledger in {self.ledger.folder} does not give back what run {undone.id} found: nothing was touched"
+                )
+            self.ledger.promise(run, Patch(before, after, restored, refused))
+            reach(PROMISED)
+            new.commit()
+        counts = Counts(changed=restored, refused=refused)
+        run = self.ledger.save(evolve(run, counts=counts, cursor=MADE))
+        reach(DONE)
+        return Step(run, done=True, touched=restored)
+
+    def _again(self, raw: BinaryIO, codec: Codec) -> Iterator[tuple[Block, list[Any]]]:
+        """The stretches of an open file, from its beginning."""
+        raw.seek(0)
+        for block in self._blocks(self.content.unpacked(raw)):
+            yield block, _placed(block, codec.read, block)
+
+    def overlap(self, run: Run, newer: Sequence[Run]) -> Run | None:
+        """The first of *newer* that changed a record that *run* changed."""
+        keys: set[bytes] | None = None
+        for other in newer:
+            if keys is None:
+                keys = {record.key for record in self.ledger.records(run)}
+            if any(record.key in keys for record in self.ledger.records(other)):
+                return other
+        return None
+
+    def backup(self, path: Path) -> None:
+        """
+        A verified copy.
+
+        Raises:
+            UsageError: there is something at *path* already.
+            StoreError: it cannot be written, or does not read back as it was.
+        """
+        source = self.content.path
+        if path.exists():
+            msg = f"there is a file {path} already: name one for the backup that is not there"
+            raise UsageError(msg)
+        if not path.parent.is_dir():
+            raise StoreMissing(f"there is no folder {path.parent} for the backup {path.name}")
+        part = path.with_name(path.name + ".part")
+        try:
+            shutil.copy2(source, part)
+            if bytes_of(source) != bytes_of(part):
+                raise StoreDamaged(f"the backup {path} does not read back as it was written")
+            part.rename(path)
+        except OSError as problem:
+            raise self.content.trouble(problem) from None
+        finally:
+            part.unlink(missing_ok=True)
+
+    def throttle(self) -> float:
+        """Nobody waits for a file."""
+        return 0.0
+
+
+def tables_in(path: str, *, lines: bool) -> list[str]:
+    """
+    The names of the tables of a file: of one that holds records, its own without what is said of its form.
+
+    Raises:
+        StoreError: it is not there, or holds no records.
+    """
+    return _look(Content(path), lines=lines)[1]
+
+
+def _look(content: Content, *, lines: bool) -> tuple[Shape, list[str]]:
+    """How a file holds its records, and the names of its tables."""
+    if lines:
+        return "lines", [content.stem]
+    with _told(content), content.open() as file:
+        shape = shape_of(file)
+    if shape != "tables":
+        return shape, [content.stem]
+    with content.open() as file:
+        return shape, list(tables_of(file.read()))
+
+
+@contextlib.contextmanager
+def _told(content: Content) -> Iterator[None]:
+    """Tell where in a file something is wrong."""
+    try:
+        yield
+    except NotJson as problem:
+        line, column = content.at(problem.at)
+        raise StoreDamaged(f"{content.name}, line {line}, column {column}: wanted {problem.wanted}") from None
+
+
+class _Walk:
+    """A run on its way through the file."""
+
+    def __init__(self, store: JsonStore, run: Run, filling: Filling) -> None:
+        self.store, self.filling = store, filling
+        self._number = self._at = 0
+        refuse(store.content.path)
+        self._stack = contextlib.ExitStack()
+        try:
+            raw = self._stack.enter_context(store.content.raw())
+            self._size = max(1, store.content.path.stat().st_size)
+            self._raw = raw
+            self.new = Replacement(store.content, store.ledger.folder, raw)
+            self._stack.callback(self.new.abandon)
+            self._changes = self._stack.enter_context(store.ledger.recorder(run).open("wb"))
+            self._blocks = store._blocks(store.content.unpacked(raw))  # noqa: SLF001 - a part of it
+        except BaseException:
+            self._stack.close()
+            raise
+
+    @property
+    def fraction(self) -> float:
+        """How far it is, in bytes of the file."""
+        return min(1.0, self._raw.tell() / self._size)
+
+    def go(self, job: Job, clock: Clock) -> bool:
+        """Do a part of the file; whether there is more."""
+        done = 0
+        with _told(self.store.content), _system(self.store.content):
+            for block in self._blocks:
+                count, patched = _placed(block, self.filling.patch, block, self._number, job.moment(clock()))
+                self._write(block, patched)
+                self._number += count
+                done += len(block.data)
+                if done >= STRIDE:
+                    return True
+        return False
+
+    def _write(self, block: Block, patched: Patched | None) -> None:
+        if patched is None:
+            self.new.write(block.data, block.data)
+            self._at += len(block.data)
+            return
+        at = self._at
+        self._changes.write(b"".join([evolve_at(record, at).line() for record in patched.records]))
+        self.new.write(patched.data, block.data)
+        self._at += len(patched.data)
+
+    def finish(self, run: Run) -> tuple[Step, Identity]:
+        """Have everything on the disk, say what will be, and put it in place."""
+        ledger, filling = self.store.ledger, self.filling
+        with _system(self.store.content):
+            self._changes.flush()
+            _sync(self._changes)
+        reach(RECORDED)
+        before, after = self.new.finish()
+        aside = filling.quarantined
+        keyed = bool(self.store.key) or self.store.shape in {"members", "tables", "record"}
+        patch = Patch(before, after, filling.changed, key=self.store.key, keyed=keyed)
+        ledger.promise(run, patch, aside)
+        reach(PROMISED)
+        identity = self.new.commit()
+        counts = evolve(run.counts, changed=filling.changed, quarantined=len(aside))
+        run = ledger.save(evolve(run, counts=counts, found=filling.changed, cursor=MADE))
+        reach(DONE)
+        self._stack.close()
+        return Step(run, done=True, touched=filling.changed), identity
+
+    def abandon(self) -> None:
+        """Leave the file as it was."""
+        self._stack.close()
+
+
+def evolve_at(record: Record, at: int) -> Record:
+    """A record of a stretch as one of the file."""
+    return Record(record.at + at, record.length, record.before, record.after, record.candidate, record.key)
+
+
+def _placed(block: Block, act: Any, *given: Any) -> Any:
+    """What *act* says of a block; where that is no JSON, at which byte of the file."""
+    try:
+        return act(*given)
+    except NotJson as problem:
+        raise NotJson(block.at + problem.at, problem.wanted) from None
+
+
+@contextlib.contextmanager
+def _system(content: Content) -> Iterator[None]:
+    try:
+        yield
+    except OSError as problem:
+        raise content.trouble(problem) from None
+
+
+def _sync(file: Any) -> None:
+    os.fsync(file.fileno())
+
+
+def _pass(file: BinaryIO, at: int) -> None:
+    """Pass over *at* bytes."""
+    if at:
+        try:
+            file.seek(at)
+        except (OSError, ValueError):  # a stream that cannot
+            while at and (data := file.read(min(at, 2**20))):
+                at -= len(data)
+
+
+def _names(record: Mapping[str, Any], before: str, found: dict[str, None]) -> None:
+    for name, value in record.items():
+        path = before + name.replace("\\", "\\\\").replace(".", "\\.")
+        found[path] = None
+        if isinstance(value, dict) and before.count(".") < 3:
+            _names(value, path + ".", found)
+
+
+def _dig(record: Mapping[str, Any], name: str) -> Any:
+    held: Any = record
+    for key in path_of(name):
+        if not isinstance(held, Mapping) or key not in held:
+            return None
+        held = held[key]
+    return held
+
+
+def _refuse_datetimes(given: Encodings) -> None:
+    each = [given] if isinstance(given, str | Encoding) else list(given.values())
+    for encoding in map(Encoding.parse, each):
+        if encoding.name == "datetime":
+            msg = "JSON has no type for datetimes: declare how they are written, as rfc3339, iso8601 or epoch_ms"
+            raise UsageError(msg)

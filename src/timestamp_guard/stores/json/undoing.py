@@ -1,0 +1,123 @@
+"""
+A run taken back: byte by byte where the file is what the run made of it, and record by record where it is not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Callable, Iterator
+from typing import BinaryIO, Final
+
+from ...instants import ABSENT
+from ..base import same
+from .blocks import Block
+from .codec import Codec
+from .folder import Record
+from .patching import written_key
+from .replace import Replacement
+from .splice import Gap, Member, find, path_of, put, skip, take, value_of
+
+__all__ = ["by_key", "exactly"]
+
+SIZE: Final = 2**20
+
+
+def exactly(file: BinaryIO, records: Iterator[Record], new: Replacement) -> int:
+    """
+    Put back what stood there, and say in how many places; *records* are in the order of the file.
+
+    Only bytes are moved, nothing is parsed.
+    """
+    restored = at = 0
+    rest = b""
+    following = next(records, None)
+    while data := rest + file.read(SIZE):
+        parts: list[bytes] = []
+        done = 0
+        more = len(data) > len(rest)
+        while following is not None and following.at + following.length <= at + len(data):
+            start = following.at - at
+            parts += (data[done:start], following.before or b"")
+            done = start + following.length
+            restored += 1
+            following = next(records, None)
+        # What belongs to a change that is not all there stays for the next stretch.
+        end = len(data) if following is None else max(done, min(len(data), following.at - at))
+        if not more:
+            end = len(data)
+        parts.append(data[done:end])
+        new.write(b"".join(parts), data[:end])
+        at, rest = at + end, data[end:]
+    return restored
+
+
+def by_key(
+    stretches: Callable[[], Iterator[tuple[Block, list[object]]]],
+    codec: Codec,
+    name: str,
+    records: Iterator[Record],
+    new: Replacement,
+) -> tuple[int, int]:
+    """
+    Give each record its old value that is found by its key, once, and still holds what the run wrote: how many were,
+    and how many not.
+    """
+    path = path_of(name)
+    with contextlib.closing(sqlite3.connect("")) as database:  # a temporary file, however many there are
+        database.execute("CREATE TABLE changes (key PRIMARY KEY, before, after, seen DEFAULT 0) WITHOUT ROWID")
+        database.executemany(
+            "INSERT OR REPLACE INTO changes (key, before, after) VALUES (?, ?, ?)",
+            ((record.key, record.before, record.after) for record in records),
+        )
+        ((total,),) = database.execute("SELECT count(*) FROM changes").fetchall()
+        for number, block, found in _numbered(stretches()):
+            keys = [(written_key(key),) for key in _keys(codec, number, block, found)]
+            database.executemany("UPDATE changes SET seen = seen + 1 WHERE key = ?", keys)
+        restored = 0
+        for number, block, found in _numbered(stretches()):
+            parts: list[bytes] = []
+            done = 0
+            for index, key in enumerate(_keys(codec, number, block, found)):
+                hit = database.execute(
+                    "SELECT before, after FROM changes WHERE key = ? AND seen = 1", (written_key(key),)
+                ).fetchone()
+                if hit is None:
+                    continue
+                start, stop = block.spans()[index]
+                text = block.data[start:stop]
+                back = _given_back(text, path, *hit)
+                if back is not None:
+                    parts += (block.data[done:start], back)
+                    done = stop
+                    restored += 1
+            parts.append(block.data[done:])
+            new.write(b"".join(parts), block.data)
+        return restored, total - restored
+
+
+def _given_back(text: bytes, path: tuple[str, ...], before: bytes | None, after: bytes) -> bytes | None:
+    """A record with its old value, if it holds what was written."""
+    place: Member | Gap | None = find(text, skip(text, 0), path)
+    if not isinstance(place, Member) or not same(value_of(text[place.start : place.end]), value_of(after)):
+        return None
+    if before is not None:
+        return put(text, place, path[-1], before)
+    while isinstance(place, Member):  # of a key that is there twice the earlier would count, were only the last taken
+        text = take(text, place)
+        place = find(text, skip(text, 0), path)
+    return text
+
+
+def _numbered(stretches: Iterator[tuple[Block, list[object]]]) -> Iterator[tuple[int, Block, list[object]]]:
+    number = 0
+    for block, found in stretches:
+        yield number, block, found
+        number += len(found)
+
+
+def _keys(codec: Codec, number: int, block: Block, found: list[object]) -> Iterator[object]:
+    for index, record in enumerate(found):
+        key = codec.key(record, number + index, None if block.names is None else block.names[index])
+        parts = key if isinstance(key, tuple) else (key,)
+        yield None if any(part is ABSENT or isinstance(part, dict | list) for part in parts) else key
