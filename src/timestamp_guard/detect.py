@@ -26,7 +26,7 @@ from .instants import (
 )
 from .stores.base import Source
 
-__all__ = ["Detected", "Look", "detect"]
+__all__ = ["Detected", "Look", "detect", "likely_key"]
 
 SAMPLE: Final = 10_000
 """How many records are looked at."""
@@ -129,6 +129,18 @@ def detect(
             earliest = _earliest(everything, clock)
             return Detected(source.name, found, tuple(sources), earliest, len(values[name]), tuple(key))
     return None
+
+
+KEYS: Final = ("_id", "id", "uuid", "guid", "key", "slug", "name")
+"""Fields that may identify a record, the most usual first."""
+
+
+def likely_key(source: Source, sample: int = SAMPLE) -> tuple[str, ...]:
+    """The field that may identify a record: one with such a name, with another value in each of the first records."""
+    for name, values in sampled(source, KEYS, sample).items():
+        if values and all(type(value) in {int, str} for value in values) and len(set(values)) == len(values):
+            return (name,)
+    return ()
 
 
 def _named(fields: Sequence[str], known: Sequence[str]) -> list[str]:

@@ -38,6 +38,7 @@ ACTS: Final = ("backfill", "rollback")
 BATCHES: Final = frozenset(
     {"step begun", "step recorded", "step written", "step saved", "step done", "undo written", "undo done"}
 )
+ATOMIC: Final = frozenset(name for name in faults.POINTS if name.startswith("json: "))
 SIMPLE: Final = frozenset({"intended", "written", "settled", "taken back", worker.REPLACED})
 
 
@@ -58,9 +59,12 @@ class Kind:
 
 
 KINDS: Final[Mapping[str, Kind]] = {
-    "folder": Kind(elsewhere=BATCHES, locked=frozenset({worker.REPLACED})),
-    "sqlite": Kind(elsewhere=SIMPLE, locked=BATCHES - {"step done", "undo done"}, journal="delete"),
-    "wal": Kind(elsewhere=SIMPLE, locked=BATCHES - {"step done", "undo done"}, journal="wal", brief=True),
+    "folder": Kind(elsewhere=BATCHES | ATOMIC, locked=frozenset({worker.REPLACED})),
+    "sqlite": Kind(elsewhere=SIMPLE | ATOMIC, locked=BATCHES - {"step done", "undo done"}, journal="delete"),
+    "wal": Kind(elsewhere=SIMPLE | ATOMIC, locked=BATCHES - {"step done", "undo done"}, journal="wal", brief=True),
+    "json": Kind(  # its lock is held for all of a run
+        elsewhere=BATCHES | SIMPLE - {worker.REPLACED} | {"ledger saved"}, locked=frozenset(faults.POINTS)
+    ),
 }
 MATRIX: Final = [(kind, point) for kind in KINDS for point in KINDS[kind].points]
 FREEZES: Final = [(kind, point) for kind, point in MATRIX if LONG or not KINDS[kind].brief]
@@ -86,6 +90,10 @@ def make(kind: str, folder: Path) -> Path:
             (path / f"{row['_id']}.json").write_text(json.dumps(row), "utf-8")
         return path
     folder.mkdir(parents=True)
+    if kind == "json":
+        path = folder / "records.jsonl"
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows()), "utf-8")
+        return path
     path = folder / "app.db"
     with closing(sqlite3.connect(path)) as database, database:
         database.execute(f"PRAGMA journal_mode = {KINDS[kind].journal}")
@@ -269,6 +277,24 @@ def test_killed(nursery: Nursery, calm: Any, tmp_path: Path, kind: str, point: s
                 assert said.states["first"][0] == records(unfinished)
 
     assert struck
+
+
+@pytest.mark.parametrize("point", KINDS["json"].points)
+def test_one_of_two(nursery: Nursery, calm: Any, tmp_path: Path, point: str) -> None:
+    """
+    A file is what it was or what it becomes, whenever a run is killed: byte by byte, and never a third.
+    """
+    said = calm("json")
+    seen = set()
+
+    for act in ACTS:
+        two = [said.begin(each, tmp_path / f"{act} {each}").read_bytes() for each in ACTS]
+        for occurrence in range(1, said.reached[act][point] + 1):
+            path = said.begin(act, tmp_path / f"{act} {occurrence}")
+            assert "SIGKILL" == nursery.run(act, path, point=point, occurrence=occurrence)
+            seen.add(path.read_bytes() in two)
+
+    assert {True} == seen
 
 
 @pytest.mark.parametrize(("kind", "point"), FREEZES)

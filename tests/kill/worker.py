@@ -53,7 +53,10 @@ def every_module() -> None:
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[tuple[Source, Ledger | None]]:
     """The store at *path*, and the ledger to pass."""
-    if path.is_dir():
+    if path.suffix == ".jsonl":
+        with open_store(f"jsonl:{path}", encodings="epoch_ms", key="_id") as store:
+            yield store, None
+    elif path.is_dir():
         with open_ledger(path.parent / "ledger.db") as ledger:
             yield Folder(path, "epoch_ms"), ledger
     else:

@@ -23,8 +23,9 @@ T = TypeVar("T")
 Url: TypeAlias = Annotated[
     str | None,
     Parameter(
-        help="The store, like sqlite:///app.db (sqlite:////tmp/app.db from the root). "
-        "Without it, the stores of timestamp-guard.toml."
+        help="The store, like sqlite:///app.db (sqlite:////tmp/app.db from the root), jsonl:events.jsonl, "
+        "json:advisories/*.json, or - to check what comes in. Without it, the stores of timestamp-guard.toml.",
+        allow_leading_hyphen=True,
     ),
 ]
 

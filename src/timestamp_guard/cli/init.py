@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from ..config import FILE, FILE_URL
-from ..detect import Detected, Look, detect
+from ..detect import Detected, Look, detect, likely_key
 from ..errors import UnknownName, UsageError
 from ..instants import Encoding, brief
 from ..repairs import reread
@@ -61,9 +61,13 @@ def init(
             raise UnknownName("table", name, url, names)
     found = []
     left_out = []
+    guessed: set[str] = set()
     for name in table or names:
         with open_store(url, name, encodings="epoch_ms", read_only=True) as store:
-            guess = detect(store, store.fields(), declared=store.declared(), key=store.key)
+            key = store.key if store.typed else likely_key(store)
+            guess = detect(store, store.fields(), declared=store.declared(), key=key)
+            if key and not store.typed:
+                guessed.add(name)
         if guess is None:
             left_out.append(name)
         else:
@@ -75,7 +79,7 @@ def init(
             f"timestamp-guard check {url} --updated FIELD --encoding ENCODING"
         ).replace("table '", "no table '", 1)
         raise UsageError(msg)
-    text = "\n".join(_file(_seen_from(url, output), found, left_out))
+    text = "\n".join(_file(_seen_from(url, output), found, left_out, guessed))
     if output == STDOUT:
         say(text)
         return 0
@@ -144,7 +148,7 @@ def _entry(each: Detected) -> dict[str, Any]:
 # -- the file ---------------------------------------------------------------------------------------------------
 
 
-def _file(url: str, found: Sequence[Detected], left_out: Sequence[str]) -> Iterator[str]:
+def _file(url: str, found: Sequence[Detected], left_out: Sequence[str], guessed: Container[str]) -> Iterator[str]:
     yield "# What must hold of the timestamps in these tables, and how they may be mended."
     yield "# Written by timestamp-guard init: guesses from the first records of each table, each with what it rests on."
     yield ""
@@ -156,6 +160,9 @@ def _file(url: str, found: Sequence[Detected], left_out: Sequence[str]) -> Itera
         yield ""
         yield "[[store.table]]"
         yield from _table(each)
+        if each.table in guessed:
+            (key,) = each.key
+            yield f"key = {_quoted(key)}  # different in all {each.sampled:,} sampled records"
 
 
 def _table(each: Detected) -> Iterator[str]:

@@ -65,13 +65,13 @@ class Tally:
         """So many came by in which every field holds an instant and nothing is wrong."""
         self._records += records
 
-    def see(self, key: Key, record: Mapping[str, Raw], now: int) -> None:
-        """One came by."""
-        self._records += 1
+    def see(self, key: Key, record: Mapping[str, Raw], now: int, times: int = 1) -> None:
+        """One came by, or several that are all alike."""
+        self._records += times
         found = self._faults_of(record, now, now)
         if found:
-            self._broken += 1
-            self._faults.update(found)
+            self._broken += times
+            self._faults.update(dict.fromkeys(found, times))
             if any(len(self._kept.get(fault, ())) < self._limit for fault in found):
                 for violation in violations(record, self._guard, self._encodings, now):
                     rows = self._kept.setdefault(violation.fault, [])
@@ -83,12 +83,12 @@ class Tally:
             if not isinstance(instant, int):
                 absent[name] = instant
         if absent:
-            self._causes.update(absent.items())
+            self._causes.update(dict.fromkeys(absent.items(), times))
             said: dict[Pair, Cause] = {}
             for pair, name in self._open:
                 if name in absent:
                     said.setdefault(pair, absent[name])
-            self._undecided.update(said.items())
+            self._undecided.update(dict.fromkeys(said.items(), times))
 
     def survey(self) -> Survey:
         """All that was found."""

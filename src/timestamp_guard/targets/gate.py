@@ -18,7 +18,7 @@ from ..predicate import Fault, Violation, violations
 from ..rules import At, Field, Guard, Moment, Now, Ordered, Pair, Present
 from .python import Code, Judge, instant_of, judge, native_bounds
 
-__all__ = ["Compiled", "compiled", "sieve"]
+__all__ = ["Compiled", "Sieve", "compiled"]
 
 
 class Compiled(Protocol):
@@ -81,32 +81,83 @@ def compiled(guard: Guard, encodings: Encodings, *, now: int | Callable[[], int]
     return cast("Compiled", check)
 
 
-def sieve(guard: Guard, encodings: Mapping[str, Encoding]) -> Callable[[Sequence[Any], int], list[int]] | None:
+class Sieve:
     """
-    A function that finds the records which the gate does not let through, by their index; None where there is no gate.
+    Parts many records at once, which are objects: their attributes `f0`, `f1` ... are the fields of the guard.
 
-    It is given many at once, and the latest present time. They are objects: `f0`, `f1` ... are the fields of *guard*.
+    `part(records, now, absent)` gives the indices of those that are to be judged in full; and for each field two lists
+    of those that lack it, as null and as *absent*, with which nothing else is wrong: all of one list are alike. Sound
+    ones are in none. *now* is the latest present time.
     """
-    gate = _Gate(guard, encodings, None, remembers=True)
-    orders, sayable = gate.orders()
-    if not (gate.possible and sayable and gate.fields):
-        return None
-    code = Code()
-    code.line("def suspects(records, now):")
-    for limit, value in gate.limits().items():
-        code.line(f"    {limit} = {value}")
-    code.line("    found, index, kind, whole, broken_up = [], -1, type, int, float")
-    code.line("    for record in records:")
-    code.line("        index += 1")
-    for place, value in enumerate(gate.names.values()):
-        code.line(f"        {value} = record.f{place}")
-    local = {"type": "kind", "int": "whole", "float": "broken_up"}
-    for word, test in zip(("if", "elif"), gate.gates(orders), strict=False):
-        code.line(f"        {word} {_renamed(test, local)}:")
-        code.line("            continue")
-    code.line("        found.append(index)")
-    code.line("    return found")
-    return cast("Callable[[Sequence[Any], int], list[int]]", code.build("suspects"))
+
+    def __init__(self, guard: Guard, encodings: Mapping[str, Encoding]) -> None:
+        gate = _Gate(guard, encodings, None, remembers=True)
+        orders, sayable = gate.orders()
+        self.fields = guard.fields
+        self.possible = gate.possible and sayable and bool(gate.fields)
+        self._gate, self._orders = gate, orders
+        if self.possible:
+            self.part: Callable[[Sequence[Any], int, object], tuple[list[int], list[list[int]]]] = self._part()
+
+    def _begin(self, head: str) -> Code:
+        code = Code()
+        code.line(f"def {head}:")
+        for limit, value in self._gate.limits().items():
+            code.line(f"    {limit} = {value}")
+        code.line("    kind, whole, broken_up = type, int, float")
+        return code
+
+    def _tests(self, names: Mapping[str, str]) -> Iterator[str]:
+        """The tests of the gate, of which one must hold."""
+        local = {"type": "kind", "int": "whole", "float": "broken_up", **names}
+        yield from (_renamed(test, local) for test in self._gate.gates(self._orders))
+
+    def _part(self) -> Any:
+        code = self._begin("part(records, now, absent)")
+        values = list(self._gate.names.values())
+        for place in range(len(values)):
+            code.line(f"    null{place}, missing{place} = [], []")
+        code.line("    rest, index = [], -1")
+        code.line("    for record in records:")
+        code.line("        index += 1")
+        for place, value in enumerate(values):
+            code.line(f"        {value} = record.f{place}")
+        for word, test in zip(("if", "elif"), self._tests({}), strict=False):
+            code.line(f"        {word} {test}:")
+            code.line("            continue")
+        for place, value in enumerate(values):
+            others = [f"kind({v}) is whole and l{v[1:]} <= {v} <= h{v[1:]}" for v in values if v != value]
+            pairs = [(pair, by) for pair, by in self._orders if self.fields[place] not in pair.fields]
+            for pair, by in pairs:
+                first, second = (self._gate.names[name] for name in pair.fields)
+                others.append(f"{first} + {by} <= {second}")
+            alone = " and ".join(others) or "True"
+            code.line(f"        if {value} is None and {alone}:")
+            code.line(f"            null{place}.append(index)")
+            code.line("            continue")
+            code.line(f"        if {value} is absent and {alone}:")
+            code.line(f"            missing{place}.append(index)")
+            code.line("            continue")
+        code.line("        rest.append(index)")
+        lists = ", ".join(f"null{place}, missing{place}" for place in range(len(values)))
+        code.line(f"    return rest, [{lists}]")
+        return code.build("part")
+
+    def copying(self, target: str, source: str) -> Callable[[Sequence[Any], Sequence[int], int], list[int]]:
+        """A function that gives those of some records which are sound with the field *source* copied to *target*."""
+        code = self._begin("copies(records, indices, now)")
+        code.line("    found = []")
+        code.line("    for index in indices:")
+        code.line("        record = records[index]")
+        names = self._gate.names
+        for place, (name, value) in enumerate(names.items()):
+            if name != target:
+                code.line(f"        {value} = record.f{place}")
+        for word, test in zip(("if", "elif"), self._tests({names[target]: names[source]}), strict=False):
+            code.line(f"        {word} {test}:")
+            code.line("            found.append(index)")
+        code.line("    return found")
+        return cast("Callable[[Sequence[Any], Sequence[int], int], list[int]]", code.build("copies"))
 
 
 def _renamed(line: str, names: Mapping[str, str]) -> str:

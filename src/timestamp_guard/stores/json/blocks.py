@@ -7,6 +7,7 @@ with these bytes changed. JSON Lines and one array are read in constant memory; 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO, Final, Literal, TypeAlias
 
@@ -26,6 +27,7 @@ Shape: TypeAlias = Literal["lines", "array", "members", "record", "tables"]
 SIZE: Final = 2**20
 BOM: Final = b"\xef\xbb\xbf"
 
+_LINE: Final = re.compile(rb"\n")
 _RAWS: Final = msgspec.json.Decoder(list[msgspec.Raw])
 
 
@@ -52,18 +54,20 @@ class Block:
             NotJson: it cannot be told.
         """
         if self._spans is None:
-            self._spans = list(self._lines() if self.shape == "lines" else self._elements())
+            self._spans = self._lines() if self.shape == "lines" else list(self._elements())
         return self._spans
 
-    def _lines(self) -> Iterator[Span]:
+    def name(self, index: int) -> str | None:
+        """The id of a record, where the file gives it one."""
+        return None if self.names is None else self.names[index]
+
+    def _lines(self) -> list[Span]:
         data, (here, end) = self.data, self.body
-        while here < end:
-            stop = data.find(b"\n", here, end)
-            stop = end if stop < 0 else stop
-            start = skip(data, here)
-            if start < stop:
-                yield start, start + len(data[start:stop].rstrip(b" \t\r"))
-            here = stop + 1
+        ends = [found.start() for found in _LINE.finditer(data, here, end)]
+        if not data.endswith(b"\n"):
+            ends.append(end)
+        starts = [here, *[stop + 1 for stop in ends[:-1]]]
+        return [(start, stop) for start, stop in zip(starts, ends, strict=True) if data[start:stop].strip()]
 
     def _elements(self) -> Iterator[Span]:
         data, (here, end) = self.data, self.body
@@ -245,7 +249,8 @@ def _read_whole(data: bytes, shape: Shape, table: str | None) -> Iterator[Block]
     start = _begin(data)
     end = end_of(data, start)
     if (after := skip(data, end)) < len(data):
-        raise NotJson(after, "the end")
+        more = data[after : after + 1] == b"{"
+        raise NotJson(after, "the end; if these are JSON Lines, say jsonl: and not json:" if more else "the end")
     if shape == "record":
         yield Block(data, 0, shape, (start, end), None, [(start, end)])
         return

@@ -42,7 +42,7 @@ class Codec:
             ]
             kind = msgspec.defstruct("Record", fields, gc=False)
         self.kind = kind
-        self._tops = [(top, each) for top, each in attributes.items()]
+        self._tops = list(attributes.items())
         self._one = msgspec.json.Decoder(kind)
         self._list = msgspec.json.Decoder(list[kind])
         self._picked = {name: self._picker(path, attributes) for name, path in paths.items()}
@@ -82,8 +82,7 @@ class Codec:
                     if len(found) == body.count(b"\n") + (not body.endswith(b"\n") and bool(body)):
                         return found
                 case "array":
-                    found = self._list.decode(b"[" + body + b"]")
-                    return found
+                    return self._list.decode(b"[" + body + b"]")
                 case _:
                     pass
             return [self._one.decode(block.data[start:stop]) for start, stop in block.spans()]
@@ -108,10 +107,10 @@ class Codec:
         except msgspec.MsgspecError:
             return self._slowly(data, 0, len(data))
 
-    def many(self, records: Sequence[bytes]) -> list[Any]:
-        """Several records, each without a line break."""
+    def many(self, records: Sequence[bytes], *, one_a_line: bool) -> list[Any]:
+        """Several records, at once where each is one line."""
         try:
-            found: list[Any] = self._one.decode_lines(b"\n".join(records))
+            found: list[Any] = self._one.decode_lines(b"\n".join(records)) if one_a_line else []
         except msgspec.MsgspecError:
             found = []
         return found if len(found) == len(records) else [self.one(record) for record in records]

@@ -45,9 +45,8 @@ class Record:
     def line(self) -> bytes:
         """As a line of text."""
         before = b"" if self.before is None else _plain(self.before)
-        return b"%d\t%d\t%b\t%b\t%d\t%b\n" % (
-            self.at, self.length, before, _plain(self.after), self.candidate, self.key
-        )  # fmt: skip
+        places = self.at, self.length, before, _plain(self.after), self.candidate, self.key
+        return b"%d\t%d\t%b\t%b\t%d\t%b\n" % places
 
     @classmethod
     def of(cls, line: bytes) -> Record:

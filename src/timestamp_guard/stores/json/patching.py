@@ -6,27 +6,31 @@ Every changed record is read again and must hold what was written, and nothing e
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeAlias
 
 from attrs import frozen
 from msgspec import UNSET
 
 from ...engine.stepwise import Estimate
-from ...instants import Encoding, brief
+from ...instants import Raw, brief
 from ...job import Job
-from ...ledger import Key, Quarantined
+from ...ledger import Quarantined
 from ...repairs import Mend, needs
 from ...rules import Field, Moment, Present
-from ...targets.gate import sieve
+from ...targets.gate import Sieve
 from ..base import same
 from .blocks import Block
 from .codec import Codec
 from .folder import Record
 from .splice import Gap, Member, NotJson, find, path_of, put, skip, written
 
-__all__ = ["Filling", "codec_for"]
+__all__ = ["Filling", "Patched", "codec_for"]
+
+Place: TypeAlias = Member | Gap
+_Parted: TypeAlias = tuple[list[int], list[int], list[int], list[int]]
 
 _STYLE: Final = re.compile(
     rb'\s*\{\s*"[^"\\]*"(\s*:\s*)(?:"[^"\\]*"|-?[0-9][0-9.eE+-]*|true|false|null)\s*,(\s*)"', re.DOTALL
@@ -44,10 +48,39 @@ def codec_for(job: Job, key: Sequence[str], *, nonfinite: bool) -> Codec:
 
 @frozen
 class Patched:
-    """A stretch as it becomes, and what was changed in it; the places are those of the stretch."""
+    """A stretch as it becomes, and the lines of the ledger that say what was changed in it."""
 
     data: bytes
-    records: Sequence[Record]
+    lines: bytes
+
+
+@frozen
+class _Copies:
+    """
+    The usual work at once: records that lack the field, and pass the gate with the first candidate in its place, a
+    plain copy of another field. Nothing of them is broken then.
+    """
+
+    sieve: Sieve
+    pick: Callable[[Sequence[Any], Sequence[int], int], list[int]]
+    place: int
+    target: str
+    source: str
+
+    @classmethod
+    def of(cls, job: Job, codec: Codec) -> _Copies | None:
+        """None where the work is another."""
+        first, fields = job.repair.candidates[0], job.guard.fields
+        sieve = Sieve(job.guard, job.encodings)
+        if not (codec.flat and sieve.possible and isinstance(first, Field)) or first.shift_ns:
+            return None
+        if not {"null", "missing"} <= job.repair.codes or Present(job.field) not in job.guard.rules:
+            return None
+        if first.name not in fields or job.encodings[first.name] != job.encodings[job.field]:
+            return None
+        place = fields.index(job.field)
+        pick = sieve.copying(job.field, first.name)
+        return cls(sieve, pick, place, f"f{place}", f"f{fields.index(first.name)}")
 
 
 class Filling:
@@ -59,26 +92,11 @@ class Filling:
         self.quarantined: list[Quarantined] = []
         self.changed = 0
         self._path = path_of(job.field)
-        self._sieve = sieve(job.guard, job.encodings) if codec.flat else None
-        self._needle = written(self._path[-1])
-        self._copied = self._plain_copy()
+        self._copies = None if samples else _Copies.of(job, codec)
+        name = written(self._path[-1])
+        self._nulls = [re.compile(re.escape(name) + colon + b"null") for colon in (b":", b": ")]
 
-    def _plain_copy(self) -> int | None:
-        """The number of the field of which the first candidate is a plain copy, where null and missing ask for one."""
-        job, names = self.job, self.codec.names
-        first = job.repair.candidates[0]
-        if self._sieve is None or names is None or not isinstance(first, Field) or first.shift_ns:
-            return None
-        if not {"null", "missing"} <= job.repair.codes or Present(job.field) not in job.guard.rules:
-            return None
-        target: Encoding = job.encodings[job.field]
-        if first.name not in job.guard.fields or job.encodings[first.name] != target:
-            return None
-        return names.index(first.name)
-
-    # -- judging
-
-    def look(self, block: Block, number: int, moment: Moment) -> tuple[list[Any], list[tuple[int, Mend]]]:
+    def look(self, block: Block, number: int, moment: Moment) -> tuple[list[Any], dict[int, Mend]]:
         """
         The records of a block, and by their index those that are to be mended, each with how.
 
@@ -86,149 +104,211 @@ class Filling:
             NotJson: something else than records is there.
         """
         found = self.codec.read(block)
-        suspects = range(len(found)) if self._sieve is None else self._sieve(found, moment.latest)
-        if not suspects:
-            return found, []
+        return found, self._work(block, found, number, moment, self._part(found, moment))
+
+    def _part(self, found: Sequence[Any], moment: Moment) -> _Parted | None:
+        """What is to be judged, what lacks the field, and what of that is the usual work."""
+        if (copies := self._copies) is None:
+            return None
+        rest, lacking = copies.sieve.part(found, moment.latest, UNSET)
+        null, missing = lacking[2 * copies.place : 2 * copies.place + 2]
+        asked = sorted(null + missing) if null and missing else null or missing
+        # What lacks another field is not broken in this one.
+        return rest, null, asked, copies.pick(found, asked, moment.latest)
+
+    def _work(
+        self, block: Block, found: Sequence[Any], number: int, moment: Moment, parted: _Parted | None
+    ) -> dict[int, Mend]:
         work: dict[int, Mend] = {}
-        rest: Sequence[int] = suspects
-        if self._copied is not None and self._sieve is not None:
-            work, rest = self._copies(found, suspects, moment)
+        rest: Sequence[int] = range(len(found))
+        if parted is not None and self._copies is not None:
+            rest, _, asked, taken = parted
+            work = {index: Mend(getattr(found[index], self._copies.source), 0) for index in taken}
+            self.estimate.mended(0, len(taken))
+            if len(taken) < len(asked):
+                rest = [*rest, *(index for index in asked if index not in work)]
+        judged = False
         for index in rest:
-            record = self.codec.record(found[index])
-            name = None if block.names is None else block.names[index]
-            mend = self.estimate.see(self.codec.key(found[index], number + index, name), record, moment)
+            key = self.codec.key(found[index], number + index, block.name(index))
+            mend = self.estimate.see(key, self.codec.record(found[index]), moment)
             if mend is not None:
                 work[index] = mend
-        return found, sorted(work.items()) if rest and work else list(work.items())
+                judged = True
+        return dict(sorted(work.items())) if judged else work
 
-    def _copies(
-        self, found: Sequence[Any], suspects: Sequence[int], moment: Moment
-    ) -> tuple[dict[int, Mend], list[int]]:
+    def patch(self, block: Block, number: int, moment: Moment, at: int) -> tuple[int, Patched | None]:
         """
-        Those that lack the value, and pass the gate with the first candidate in its place: nothing is broken then.
-        """
-        target = f"f{self.job.guard.fields.index(self.job.field)}"
-        source = f"f{self._copied}"
-        tried, rest, places = [], [], []
-        for index in suspects:
-            one = found[index]
-            value = getattr(one, source)
-            if (held := getattr(one, target)) is None or held is UNSET:
-                setattr(one, target, value)
-                tried.append(one)
-                places.append((index, held, value))
-            else:
-                rest.append(index)
-        failed = set(self._sieve(tried, moment.latest)) if self._sieve is not None else set()
-        work: dict[int, Mend] = {}
-        for place, (index, held, value) in enumerate(places):
-            setattr(found[index], target, held)
-            if place in failed:
-                rest.append(index)
-            else:
-                work[index] = Mend(value, 0)
-        self.estimate.mended(0, len(work))
-        return work, sorted(rest)
-
-    # -- changing
-
-    def patch(self, block: Block, number: int, moment: Moment) -> tuple[int, Patched | None]:
-        """
-        Mend what is in a block: how many records it has, and what it becomes, None where it stays as it is.
+        Mend what is in a block that is to begin at the byte *at*: how many records it has, and what it becomes, None
+        where it stays as it is.
 
         Raises:
             NotJson: something else than records is there.
             NoIdentity: a record that is to be changed has no key.
         """
-        found, work = self.look(block, number, moment)
+        found = self.codec.read(block)
+        parted = self._part(found, moment)
+        if parted is not None and block.shape == "lines" and not parted[0] and parted[1] == parted[3]:
+            patched = self._swiftly(block, found, number, parted[1], at)
+            if patched is not None or not parted[1]:
+                return len(found), patched
+        work = self._work(block, found, number, moment, parted)
         if not work:
             return len(found), None
+        return len(found), self._patched(block, found, number, work, at)
+
+    def _swiftly(
+        self, block: Block, found: Sequence[Any], number: int, nulls: Sequence[int], at: int
+    ) -> Patched | None:
+        """
+        Lines of which some hold null, one after another, and nothing else is to be done; None where it cannot be proved.
+        """
+        copies, data = self._copies, block.data
+        if copies is None or not nulls:
+            return None
+        places: list[int] = []
+        for null in self._nulls:
+            places = [found.end() - 4 for found in null.finditer(data)]
+            if len(places) == len(nulls):
+                break
+        else:
+            return None
+        # Done list by list and not line by line: it is the loop over millions of lines that takes the time.
+        records = [found[index] for index in nulls]
+        raws = [getattr(record, copies.source) for record in records]
+        whole = all(type(raw) is int for raw in raws)
+        values = list(map(b"%d".__mod__, raws)) if whole else list(map(written, raws))
+        starts = [data.rfind(b"\n", 0, place) + 1 for place in places]
+        starts[0] = max(starts[0], block.body[0])
+        stops = [data.find(b"\n", place) for place in places]
+        stops[-1] = len(data) if stops[-1] < 0 else stops[-1]
+        changed = [
+            data[start:place] + value + data[place + 4 : stop]
+            for start, place, value, stop in zip(starts, places, values, stops, strict=True)
+        ]
+        for record, raw in zip(records, raws, strict=True):
+            setattr(record, copies.target, raw)
+        if self.codec.many(changed, one_a_line=True) != records:
+            for record in records:
+                setattr(record, copies.target, None)
+            return None
+        if self.codec.keyed:
+            keys = [written_key(self.codec.identity(found[index], number + index, None)) for index in nulls]
+        else:
+            keys = [b"%d" % (number + index + 1) for index in nulls]
+        lengths = list(map(len, values))
+        shifts = itertools.accumulate([at, *[length - 4 for length in lengths]])
+        moved = [place + shift for place, shift in zip(places, shifts, strict=False)]
+        lines = map(b"%d\t%d\tnull\t%b\t0\t%b\n".__mod__, zip(moved, lengths, values, keys, strict=True))
+        parts: list[bytes] = [b""] * (2 * len(places) + 1)
+        parts[1::2] = values
+        ends = [0, *[place + 4 for place in places]]
+        parts[::2] = [data[end:place] for end, place in zip(ends, [*places, len(data)], strict=True)]
+        self.estimate.mended(0, len(records))
+        self.changed += len(records)
+        return Patched(b"".join(parts), b"".join(lines))
+
+    def _patched(
+        self, block: Block, found: Sequence[Any], number: int, work: dict[int, Mend], at: int
+    ) -> Patched | None:
         spans = block.spans()
         if len(spans) != len(found):
             raise NotJson(block.body[0], "one record a line")
-        data = block.data
-        made: list[tuple[int, Mend, bytes, Member | Gap, int, bytes]] = []
-        for index, mend in work:
+        data, name = block.data, self._path[-1]
+        texts: list[bytes] = []
+        places: list[Place | None] = []
+        values: list[bytes] = []
+        changed: list[bytes] = []
+        for index, mend in work.items():
             start, stop = spans[index]
             text = data[start:stop]
-            place = self._place(text, found[index])
-            value = written(mend.after)
-            if place is None:
-                reason = f"there is no object {'.'.join(self._path[:-1])} to put {self._path[-1]} into"
-                self._set_aside(block, found[index], number + index, index, mend, reason)
-            else:
-                made.append((index, mend, text, place, start, value))
-        return len(found), self._made(block, found, number, made)
-
-    def _made(
-        self,
-        block: Block,
-        found: Sequence[Any],
-        number: int,
-        made: Sequence[tuple[int, Mend, bytes, Member | Gap, int, bytes]],
-    ) -> Patched | None:
-        data, name = block.data, self._path[-1]
-        texts = [put(text, place, name, value) for _, _, text, place, _, value in made]
-        again = self.codec.many(texts) if block.shape == "lines" else [self.codec.one(text) for text in texts]
+            place, value = self._place(text, found[index]), written(mend.after)
+            texts.append(text)
+            places.append(place)
+            values.append(value)
+            changed.append(text if place is None else put(text, place, name, value))
+        again = self.codec.many(changed, one_a_line=block.shape == "lines")
+        if not self._all_proved(found, work, again):
+            for nth, (index, mend) in enumerate(work.items()):
+                places[nth], changed[nth] = self._proved(
+                    found[index], mend, texts[nth], places[nth], changed[nth], values[nth]
+                )
         parts: list[bytes] = []
-        records: list[Record] = []
-        done = size = 0
-        for (index, mend, text, place, start, value), changed, now in zip(made, texts, again, strict=True):
-            if not self._proved(found[index], now, mend):
-                place_again = find(text, skip(text, 0), self._path)
-                if place_again is None or place_again == place:
-                    self._set_aside(
-                        block, found[index], number + index, index, mend, "it could not be proved by reading"
-                    )
-                    continue
-                place, changed = place_again, put(text, place_again, name, value)
-                if not self._proved(found[index], self.codec.one(changed), mend):
-                    self._set_aside(
-                        block, found[index], number + index, index, mend, "it could not be proved by reading"
-                    )
-                    continue
-            key = self.codec.identity(found[index], number + index, None if block.names is None else block.names[index])
-            parts += (data[done:start], changed)
+        lines: list[bytes] = []
+        done, size = 0, at
+        for (index, mend), text, place, value, new in zip(work.items(), texts, places, values, changed, strict=True):
+            if place is None:
+                self._set_aside(self.codec.key(found[index], number + index, block.name(index)), mend)
+                continue
+            start = spans[index][0]
             size += start - done
-            before = text[place.start : place.end] if isinstance(place, Member) else None
-            at = place.start if isinstance(place, Member) else place.at
-            length = len(changed) - len(text) + (len(before) if before is not None else 0)
-            records.append(Record(size + at, length, before, value, mend.candidate, written_key(key)))
-            size += len(changed)
+            key = self.codec.identity(found[index], number + index, block.name(index))
+            if isinstance(place, Member):
+                was: bytes | None = text[place.start : place.end]
+                where, length = size + place.start, len(value)
+            else:
+                was, where, length = None, size + place.at, len(new) - len(text)
+            lines.append(Record(where, length, was, value, mend.candidate, written_key(key)).line())
+            parts += (data[done:start], new)
+            size += len(new)
             done = start + len(text)
-        if not records:
+        if not lines:
             return None
         parts.append(data[done:])
-        self.changed += len(records)
-        return Patched(b"".join(parts), records)
+        self.changed += len(lines)
+        return Patched(b"".join(parts), b"".join(lines))
 
-    def _place(self, text: bytes, record: Any) -> Member | Gap | None:
+    def _place(self, text: bytes, record: Any) -> Place | None:
         """Where the value is or would be: by a look at its usual place, which is proved later, or by walking there."""
-        if self._copied is not None:
-            held = getattr(record, f"f{self.job.guard.fields.index(self.job.field)}")
+        if self._copies is not None:
+            held = getattr(record, self._copies.target)
             if held is None:
-                at = text.rfind(self._needle) + len(self._needle)
-                for colon in (b":null", b": null"):
-                    if text.startswith(colon, at):
-                        return Member(at + len(colon) - 4, at + len(colon), (0, 0))
+                for null in self._nulls:
+                    if places := [null_at.end() for null_at in null.finditer(text)]:
+                        return Member(places[-1] - 4, places[-1], (0, 0))
             elif held is UNSET and text.endswith(b"}") and (style := _STYLE.match(text)):
                 return Gap(len(text[:-1].rstrip(b" \t\r\n")), b"," + style[2], style[1])
         return find(text, skip(text, 0), self._path)
 
-    def _proved(self, was: Any, now: Any, mend: Mend) -> bool:
-        """Whether a record holds what was written, and otherwise what it held."""
-        before, after = self.codec.record(was), self.codec.record(now)
-        held = after.get(self.job.field, UNSET)
-        if not same(held, mend.after):
+    def _all_proved(self, found: Sequence[Any], work: dict[int, Mend], again: Sequence[Any]) -> bool:
+        """Whether every record holds what was written, and otherwise what it held; at once, where that is the usual."""
+        if self._copies is None:
             return False
-        before[self.job.field] = held
-        return before.keys() == after.keys() and all(same(before[name], after[name]) for name in before)
+        target = self._copies.target
+        was = [found[index] for index in work]
+        held = [getattr(record, target) for record in was]
+        for record, mend in zip(was, work.values(), strict=True):
+            setattr(record, target, mend.after)
+        kinds = {(type(mend.after), type(getattr(now, target))) for mend, now in zip(work.values(), again, strict=True)}
+        proved = was == again and all(one is other for one, other in kinds)
+        for record, before in zip(was, held, strict=True):
+            setattr(record, target, before)
+        return proved
 
-    def _set_aside(self, block: Block, found: Any, number: int, index: int, mend: Mend, reason: str) -> None:
-        key: Key = self.codec.key(found, number, None if block.names is None else block.names[index])
+    def _proved(
+        self, was: Any, mend: Mend, text: bytes, place: Place | None, changed: bytes, value: bytes
+    ) -> tuple[Place | None, bytes]:
+        """The place and the text that prove to be right; no place where none does."""
+        before = self.codec.record(was)
+        before[self.job.field] = mend.after
+        if place is not None and _same_fields(before, self.codec.record(self.codec.one(changed))):
+            return place, changed
+        place = find(text, skip(text, 0), self._path)
+        if place is not None:
+            changed = put(text, place, self._path[-1], value)
+            if _same_fields(before, self.codec.record(self.codec.one(changed))):
+                return place, changed
+        return None, text
+
+    def _set_aside(self, key: Any, mend: Mend) -> None:
+        parent = ".".join(self._path[:-1])
+        reason = f"there is no object {parent} to put it into" if parent else "read again, the record did not hold it"
         self.quarantined.append(Quarantined(key, f"{brief(mend.after)} was not written: {reason}"))
 
 
-def written_key(key: Key) -> bytes:
+def _same_fields(one: dict[str, Raw], other: dict[str, Raw]) -> bool:
+    return one.keys() == other.keys() and all(same(one[name], other[name]) for name in one)
+
+
+def written_key(key: Any) -> bytes:
     """A key as the ledger has it."""
     return written(list(key) if isinstance(key, tuple) else key)

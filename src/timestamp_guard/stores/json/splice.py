@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Any, Final, NoReturn, TypeAlias
 
+import msgspec
 from attrs import frozen
 
 from ...errors import UsageError
@@ -101,6 +102,7 @@ def _whole(digits: str) -> int | Decimal:
 
 _STRICT: Final = json.JSONDecoder(parse_constant=_refuse_constant, parse_int=_whole)
 _LOOSE: Final = json.JSONDecoder(parse_int=_whole)
+_encode: Final = msgspec.json.Encoder().encode
 
 
 def read(text: bytes, *, nonfinite: bool = False) -> Any:
@@ -166,6 +168,11 @@ def written(value: Raw) -> bytes:
     Raises:
         UsageError: JSON has no such value.
     """
+    if type(value) is int or type(value) is str:
+        try:
+            return _encode(value)
+        except (OverflowError, UnicodeEncodeError):
+            pass
     if isinstance(value, Decimal):
         return str(value).encode()
     if isinstance(value, float) and not math.isfinite(value):

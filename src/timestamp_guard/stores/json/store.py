@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, BinaryIO, Final, Self
 
 from attrs import evolve
+from msgspec import UNSET
 
 from ..._faults import point, reach
 from ...engine.stepwise import Tally
@@ -28,12 +29,12 @@ from ...instants import Encoding, Encodings, encodings_for
 from ...job import Job
 from ...ledger import Counts, Cursor, Run
 from ...rules import Guard
-from ...targets.gate import sieve
+from ...targets.gate import Sieve
 from ..base import Assessment, Clock, Page, Step, Survey
 from .blocks import Block, Shape, blocks, shape_of, tables_of
 from .codec import Codec
 from .content import Content
-from .folder import FolderLedger, Patch, Record
+from .folder import FolderLedger, Patch
 from .patching import Filling, Patched, codec_for
 from .replace import Identity, Replacement, bytes_of, digest_of, identity_of, refuse
 from .splice import NotJson, path_of
@@ -150,9 +151,8 @@ class JsonStore:
                 if len(found) == limit:
                     return Page(found, [block.at, number, index])
                 one = records[index]
-                name = None if block.names is None else self._name_of(block, index)
                 record = {**one, **{each: value for each in names if (value := _dig(one, each)) is not None}}
-                found.append((codec.key(one, number + index, name), record))
+                found.append((codec.key(one, number + index, block.name(index)), record))
             number, passed = number + len(records), max(0, passed - len(records))
         return Page(found, None)
 
@@ -173,22 +173,27 @@ class JsonStore:
         named = self.encodings if isinstance(self.encodings, Mapping) else ()
         return [name for name in named if "." in name]
 
-    def _name_of(self, block: Block, index: int) -> str | None:
-        return None if block.names is None else block.names[index]
-
     def survey(self, guard: Guard, clock: Clock, samples: int) -> Survey:
         """Look at every record once."""
         encodings = encodings_for(guard.fields, self.encodings)
         codec = Codec(guard.fields, self.key, nonfinite=self.nonfinite)
-        suspects_of = sieve(guard, encodings) if codec.flat else None
+        sieve = Sieve(guard, encodings)
         tally = Tally(guard, encodings, samples)
         number = 0
         for block, records in self._read(codec):
             now = clock()
-            suspects = range(len(records)) if suspects_of is None else suspects_of(records, now)
-            tally.sound(len(records) - len(suspects))
-            for index in suspects:
-                key = codec.key(records[index], number + index, self._name_of(block, index))
+            rest: Sequence[int] = range(len(records))
+            if codec.flat and sieve.possible:
+                rest, lacking = sieve.part(records, now, UNSET)
+                tally.sound(len(records) - len(rest) - sum(map(len, lacking)))
+                for alike in filter(None, lacking):
+                    few = alike[:samples] or alike[:1]
+                    for index in few:
+                        times = len(alike) - len(few) + 1 if index == few[-1] else 1
+                        key = codec.key(records[index], number + index, block.name(index))
+                        tally.see(key, codec.record(records[index]), now, times)
+            for index in rest:
+                key = codec.key(records[index], number + index, block.name(index))
                 tally.see(key, codec.record(records[index]), now)
             number += len(records)
         return tally.survey()
@@ -213,8 +218,10 @@ class JsonStore:
     def statements(self, job: Job) -> Sequence[str]:
         """What a run does to the file."""
         return [
-            f"the bytes of {job.field} in {self.content.path.name} are replaced, and nothing else: a new file is written "
-            f"beside it, and put in its place",
+            (
+                f"the bytes of {job.field} in {self.content.path.name} are replaced, and nothing else: a new file is written "
+                f"beside it, and put in its place"
+            ),
             "locks: none for readers; another run on the file is refused for as long as this one takes",
         ]
 
@@ -229,8 +236,8 @@ class JsonStore:
             for block in self._blocks(file):
                 found, work = _placed(block, filling.look, block, number, job.moment(clock()))
                 if work:
-                    index = work[0][0]
-                    filling.codec.identity(found[index], number + index, self._name_of(block, index))
+                    index = next(iter(work))
+                    filling.codec.identity(found[index], number + index, block.name(index))
                     refuse(self.content.path)
                     return True
                 number += len(found)
@@ -431,7 +438,7 @@ class _Walk:
         done = 0
         with _told(self.store.content), _system(self.store.content):
             for block in self._blocks:
-                count, patched = _placed(block, self.filling.patch, block, self._number, job.moment(clock()))
+                count, patched = _placed(block, self.filling.patch, block, self._number, job.moment(clock()), self._at)
                 self._write(block, patched)
                 self._number += count
                 done += len(block.data)
@@ -444,8 +451,7 @@ class _Walk:
             self.new.write(block.data, block.data)
             self._at += len(block.data)
             return
-        at = self._at
-        self._changes.write(b"".join([evolve_at(record, at).line() for record in patched.records]))
+        self._changes.write(patched.lines)
         self.new.write(patched.data, block.data)
         self._at += len(patched.data)
 
@@ -472,11 +478,6 @@ class _Walk:
     def abandon(self) -> None:
         """Leave the file as it was."""
         self._stack.close()
-
-
-def evolve_at(record: Record, at: int) -> Record:
-    """A record of a stretch as one of the file."""
-    return Record(record.at + at, record.length, record.before, record.after, record.candidate, record.key)
 
 
 def _placed(block: Block, act: Any, *given: Any) -> Any:
