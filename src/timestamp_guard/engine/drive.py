@@ -17,7 +17,7 @@ from .stepwise import Stepwise
 __all__ = ["clock_of", "drive", "known"]
 
 
-ALIKE: Final = 0.85
+ALIKE: Final = 0.8
 """From this ratio of equal letters on, one of two names is likely to be a slip: `updated_at` and `updatedAt`."""
 
 

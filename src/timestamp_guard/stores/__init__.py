@@ -72,7 +72,7 @@ def addresses(url: str) -> list[str]:
     if file is None or Path(file[0]).exists() or not glob.has_magic(file[0]):
         return [url]
     scheme = url.partition(":")[0]
-    found = sorted(path for path in glob.glob(file[0], recursive=True) if Path(path).is_file())
+    found = sorted(path for path in glob.iglob(file[0], recursive=True) if Path(path).is_file())  # noqa: PTH207 - Path.glob takes no absolute pattern
     if not found:
         msg = f"no file is called {file[0]}"
         raise StoreMissing(msg)

@@ -184,7 +184,7 @@ class FolderLedger:
     def _store(self, run: Run, patch: Patch | None, aside: Sequence[Quarantined]) -> None:
         said = {
             "version": VERSION,
-            "run": asdict(run),
+            "run": asdict(evolve(run, lease_until=0)),  # the lock is the lease
             "patch": None if patch is None else asdict(patch),
             "quarantined": [[each.key, each.reason] for each in aside],
         }
