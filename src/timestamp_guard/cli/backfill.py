@@ -127,6 +127,6 @@ def _wanted(path: Path, found: Sequence[Target]) -> Path | None:
 
 def _how_to_go_on(target: Target) -> str:
     return (
-        f"interrupted at {target.label}; what was filled so far is recorded: call the same command again to go on, or "
-        f"timestamp-guard rollback {target.table.url} to take it back"
+        f"interrupted at {target.label}: call the same command again to go on, or "
+        f"timestamp-guard rollback {target.table.url} to take back what was filled so far"
     )

@@ -82,6 +82,7 @@ def rollback(
             return Run(
                 None, "rollback", driven.name, "{}", clock(), "complete", reason=hint, started=clock(), finished=clock()
             )
+        driven.ensure_undoable(chosen)
         undone = _closed(driven, chosen, lease)
         back = driven.ledger.begin(
             renewed(

@@ -117,12 +117,12 @@ class Estimate:
         self._shown: list[Change] = []
         self._hopeless: list[Key] = []
 
-    def see(self, key: Key, record: Mapping[str, Raw], moment: Moment) -> Mend | None:
-        """One came by: what it would be given, if it is to be mended and can be."""
+    def see(self, key: Key, record: Mapping[str, Raw], moment: Moment, *, mendable: bool = True) -> Mend | None:
+        """One came by: what it would be given, if it is to be mended and can be; not where it is not *mendable*."""
         job = self._job
         if not job.broken(record, moment) or (self._aside and freeze(key) in self._aside):
             return None
-        mend = job.mend(record, moment)
+        mend = job.mend(record, moment) if mendable else None
         if mend is None:
             self._unrepairable += 1
             if len(self._hopeless) < self._limit:
@@ -299,6 +299,9 @@ class Stepwise:
         )
         run = self.ledger.settle(evolve(run, cursor=page[-1][0], counts=counts), (), failed)
         return Step(run, done=False, touched=len(page), held_ns=held)
+
+    def ensure_undoable(self, run: Run) -> None:
+        """Whatever a ledger holds can be written."""
 
     def overlap(self, run: Run, newer: Sequence[Run]) -> Run | None:
         """The first of *newer* that changed a record that *run* changed."""

@@ -5,18 +5,18 @@ One step after another through a store, at the pace that it bears: what a backfi
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from typing import Final, TypeAlias
 
 from ..errors import RunBusy, StoreLocked, TooManyFailures, WriteFailed
 from ..instants import brief
-from ..ledger import Counts, Ledger, Run
+from ..ledger import Counts, Ledger, Quarantined, Run
 from ..stores.base import BatchStore, Step
 from .lease import renewed
 from .pace import PAUSE, Pace
 
-__all__ = ["Progress", "breaker", "walk"]
+__all__ = ["Progress", "breaker", "ensure_few", "walk"]
 
 Progress: TypeAlias = Callable[[Step], None]
 """Is told of every step."""
@@ -84,12 +84,23 @@ def breaker(ledger: Ledger, run: Run, began: Counts) -> None:
         TooManyFailures: it did.
     """
     failed = run.counts.quarantined - began.quarantined
-    tried = failed + run.counts.changed - began.changed
-    if failed > FAILURES and failed > FAILURE_SHARE * tried:
-        last = ledger.quarantined(run)[-1]
+    if failed > FAILURES:
+        ensure_few(run, ledger.quarantined(run)[-failed:], run.counts.changed - began.changed)
+
+
+def ensure_few(run: Run, failed: Sequence[Quarantined], made: int) -> None:
+    """
+    Make sure that few writes failed, next to those that were made.
+
+    Raises:
+        TooManyFailures: too large a share did.
+    """
+    tried = len(failed) + made
+    if len(failed) > FAILURES and len(failed) > FAILURE_SHARE * tried:
+        last = failed[-1]
         after = "or roll the run back" if run.action == "backfill" else "it goes on where it stands"
         msg = (
-            f"run {run.id} on {run.table} stopped: {failed} of {tried} writes failed, the last of them "
+            f"run {run.id} on {run.table} stopped: {len(failed)} of {tried} writes failed, the last of them "
             f"{brief(last.key)}: {last.reason}; mend the cause and call {run.action} again, {after}"
         )
         raise TooManyFailures(msg)

@@ -49,7 +49,9 @@ def open_store(
         from .json.store import JsonStore
 
         path, lines = file
-        return JsonStore(path, table, encodings=encodings, key=key, lines=lines, nonfinite=nonfinite)
+        return JsonStore(
+            path, table, encodings=encodings, key=key, lines=lines, read_only=read_only, nonfinite=nonfinite
+        )
     from .sql.sqlite import SqliteStore
 
     if table is None:
@@ -72,7 +74,9 @@ def addresses(url: str) -> list[str]:
     if file is None or Path(file[0]).exists() or not glob.has_magic(file[0]):
         return [url]
     scheme = url.partition(":")[0]
-    found = sorted(path for path in glob.iglob(file[0], recursive=True) if Path(path).is_file())  # noqa: PTH207 - Path.glob takes no absolute pattern
+    files = (Path(path) for path in glob.iglob(file[0], recursive=True))
+    ours = ".timestamp-guard"  # what a ledger holds is no data
+    found = sorted(str(path) for path in files if path.is_file() and not path.parent.name.endswith(ours))  # noqa: PTH207 - Path.glob takes no absolute pattern
     if not found:
         msg = f"no file is called {file[0]}"
         raise StoreMissing(msg)

@@ -221,6 +221,15 @@ class BatchStore(Source, Protocol):
         """Take back at most *limit* changes of the run *undone*, from the newest, for the rollback *run*."""
         ...
 
+    def ensure_undoable(self, run: Run) -> None:
+        """
+        Make sure that *run* can be taken back, before a rollback of it begins.
+
+        Raises:
+            TimestampGuardError: it cannot, and why.
+        """
+        ...
+
     def overlap(self, run: Run, newer: Sequence[Run]) -> Run | None:
         """The first of *newer* runs that changed a record that *run* changed."""
         ...
@@ -265,7 +274,9 @@ def same(held: Raw, other: Raw) -> bool:
     """
     if type(held) is not type(other):
         return False
-    if held is other or isinstance(held, int | str):
+    if held is other:
+        return True
+    if isinstance(held, int | str):
         return bool(held == other)
     try:
         return freeze(held) == freeze(other)

@@ -7,6 +7,7 @@ with these bytes changed. JSON Lines and one array are read in constant memory; 
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO, Final, Literal, TypeAlias
@@ -29,6 +30,9 @@ BOM: Final = b"\xef\xbb\xbf"
 
 _LINE: Final = re.compile(rb"\n")
 _RAWS: Final = msgspec.json.Decoder(list[msgspec.Raw])
+_VALUES: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+KEY: Final = re.compile(rb'[ \t\n\r,]*("(?:[^"\\]|\\.)*")[ \t\n\r]*:[ \t\n\r]*', re.DOTALL)
+FEW: Final = 100
 
 
 @define
@@ -73,7 +77,7 @@ class Block:
         data, (here, end) = self.data, self.body
         try:
             found = _RAWS.decode(b"[" + data[here:end] + b"]")
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             yield from _walk(data, here, end)
             return
         for raw in found:
@@ -94,6 +98,8 @@ def _walk(data: bytes, here: int, end: int) -> Iterator[Span]:
             if data[here : here + 1] != b",":
                 raise NotJson(here, "a comma, or the end of the array")
             here = skip(data, here + 1)
+            if here >= end:
+                raise NotJson(here, "a record after the comma")
 
 
 # -- what a file is ---------------------------------------------------------------------------------------------
@@ -116,11 +122,15 @@ def shape_of(file: BinaryIO) -> Shape:
         found = repr(first.decode("latin-1")) if first else "the end"
         raise NotJson(start, f"an array, or an object of records, found {found}")
     data = head + file.read()
-    kinds = {data[at : at + 1] for _, _, at, _ in members(data, start)}
+    there = _members(data, start)
+    kinds = {data[at : at + 1] for _, at, _ in there}
     if not kinds <= {b"{", b"["}:
         return "record"  # whatever has a plain value is one
-    inner = (data[at : at + 1] for _, _, here, _ in members(data, start) for _, _, at, _ in members(data, here))
-    return "tables" if b"[" in kinds or {*inner} == {b"{"} else "members"
+    # Of objects in objects a few tell: they hold records, or they are records.
+    few = (
+        data[at : at + 1] for _, here, _ in there[:FEW] for _, _, at, _ in itertools.islice(members(data, here), FEW)
+    )
+    return "tables" if b"[" in kinds or {*few} == {b"{"} else "members"
 
 
 def _begin(data: bytes) -> int:
@@ -129,7 +139,37 @@ def _begin(data: bytes) -> int:
 
 def tables_of(data: bytes) -> dict[str, Span]:
     """The tables of an object of tables, and where the value of each is."""
-    return {str(value_of(key)): (at, end) for _, key, at, end in members(data, _begin(data))}
+    return {name: (at, end) for name, at, end in _members(data, _begin(data)) if data[at : at + 1] in (b"{", b"[")}
+
+
+def _members(data: bytes, start: int) -> list[tuple[str, int, int]]:
+    """
+    The members of an object with which *data* ends: their names, and where their values are.
+
+    Raises:
+        NotJson: it is none, or something comes after it.
+    """
+    try:
+        values = iter(_VALUES.decode(data[start:] if start else data).values())
+        found, here = [], start + 1
+        while value := next(values, None):
+            key = KEY.match(data, here)
+            if key is None:
+                raise NotJson(here, "a key in double quotes")
+            end = key.end() + len(raw := memoryview(value))
+            if data[key.end() : end] != raw:
+                break  # a key is there twice
+            found.append((str(value_of(key[1])), key.end(), end))
+            here = end
+        else:
+            return found
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        pass
+    walked = [(str(value_of(key)), at, end) for _, key, at, end in members(data, start)]
+    if (after := skip(data, end_of(data, start))) < len(data):
+        more = data[after : after + 1] == b"{"
+        raise NotJson(after, "the end; if these are JSON Lines, say jsonl: and not json:" if more else "the end")
+    return walked
 
 
 # -- reading ----------------------------------------------------------------------------------------------------
@@ -167,6 +207,7 @@ def _read_lines(file: BinaryIO, at: int) -> Iterator[Block]:
 
 def _read_array(file: BinaryIO, at: int) -> Iterator[Block]:
     rest, size, passed = b"", SIZE, at
+    cut_before = at > 0
     if not at:
         rest = file.read(SIZE)
         while (start := _begin(rest)) == len(rest):
@@ -184,12 +225,16 @@ def _read_array(file: BinaryIO, at: int) -> Iterator[Block]:
             rest, size = data, min(2 * size, 2**26)
             continue
         end, after = cut
+        cut_before = True
         yield Block(data[:after], at, "array", (0, end))
         at, rest, size = at + after, data[after:], SIZE
     if passed and at == passed and not rest:
         return  # the last stretch was passed over, too
     try:
-        yield Block(rest, at, "array", (0, _end_of_array(rest)))
+        end = _end_of_array(rest)
+        if cut_before and skip(rest, 0) >= end:
+            raise NotJson(end, "a record after the comma")
+        yield Block(rest, at, "array", (0, end))
     except NotJson as problem:
         raise NotJson(at + problem.at, problem.wanted) from None
 
@@ -207,7 +252,7 @@ def _cut(data: bytes) -> tuple[int, int] | None:
         if data[comma : comma + 1] == b",":
             try:
                 _RAWS.decode(b"[" + data[: end + 1] + b"]")
-            except msgspec.DecodeError:
+            except (msgspec.DecodeError, RecursionError):
                 continue
             return end + 1, comma + 1
     found: tuple[int, int] | None = None
@@ -247,18 +292,16 @@ def _end_of_array(data: bytes) -> int:
 
 def _read_whole(data: bytes, shape: Shape, table: str | None) -> Iterator[Block]:
     start = _begin(data)
-    end = end_of(data, start)
-    if (after := skip(data, end)) < len(data):
-        more = data[after : after + 1] == b"{"
-        raise NotJson(after, "the end; if these are JSON Lines, say jsonl: and not json:" if more else "the end")
+    found = _members(data, start)
+    end = len(data.rstrip(b" \t\n\r"))
     if shape == "record":
         yield Block(data, 0, shape, (start, end), None, [(start, end)])
         return
     if shape == "tables":
-        start, end = tables_of(data)[table or ""]
+        start, end = next((at, stop) for name, at, stop in reversed(found) if name == table)
         if data[start : start + 1] == b"[":
             yield Block(data, 0, "array", (start + 1, end - 1))
             return
-    found = list(members(data, start))
-    names = [str(value_of(key)) for _, key, _, _ in found]
-    yield Block(data, 0, "members", (start + 1, end - 1), names, [(at, stop) for _, _, at, stop in found])
+        found = [(name, start + at, start + stop) for name, at, stop in _members(data[start:end], 0)]
+    spans = [(at, stop) for _, at, stop in found]
+    yield Block(data, 0, "members", (start + 1, end - 1), [name for name, _, _ in found], spans)

@@ -86,7 +86,7 @@ class Codec:
                 case _:
                     pass
             return [self._one.decode(block.data[start:stop]) for start, stop in block.spans()]
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
             return [self._slowly(block.data, start, stop) for start, stop in block.spans()]
 
     def _slowly(self, data: bytes, start: int, stop: int) -> Any:
@@ -104,14 +104,14 @@ class Codec:
         """One record alone, as :meth:`read` gives it."""
         try:
             return self._one.decode(data)
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, RecursionError):
             return self._slowly(data, 0, len(data))
 
     def many(self, records: Sequence[bytes], *, one_a_line: bool) -> list[Any]:
         """Several records, at once where each is one line."""
         try:
             found: list[Any] = self._one.decode_lines(b"\n".join(records)) if one_a_line else []
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, RecursionError):
             found = []
         return found if len(found) == len(records) else [self.one(record) for record in records]
 
@@ -126,6 +126,16 @@ class Codec:
             return {name: raw for name, raw in zip(names, self._plain(found), strict=True) if raw is not _UNSET}
         picked = ((name, self._picked[name](found)) for name in names)
         return {name: raw for name, raw in picked if raw is not ABSENT}
+
+    def has(self, found: Any, path: Path) -> bool:
+        """Whether the object is there that the field *path* belongs to."""
+        if len(path) == 1:
+            return True
+        top = next(each for top, each in self._tops if top == path[0]) if self.names is not None else ""
+        held = found.get(path[0]) if self.names is None else getattr(found, top)
+        for name in path[1:-1]:
+            held = held.get(name) if isinstance(held, dict) else None
+        return isinstance(held, dict)
 
     def key(self, found: Any, number: int, name: str | None) -> Key:
         """What identifies a record: its key, its id in the file, or its number, from 1."""

@@ -112,7 +112,11 @@ class FolderLedger:
             msg = "this system has no locks that end with their process, so files can only be checked here"
             raise UsageError(msg) from None
         try:
-            self.folder.mkdir(exist_ok=True)
+            # It holds what the file holds, so nobody else may look into it.
+            self.folder.mkdir(mode=0o700, exist_ok=True)
+            owner = self.path.stat()
+            if not os.geteuid() and owner.st_uid:
+                os.chown(self.folder, owner.st_uid, owner.st_gid)
             lock = (self.folder / "lock").open("a+", encoding="ascii")
         except OSError as problem:
             raise StoreReadOnly(
@@ -231,8 +235,8 @@ class FolderLedger:
         """What the run makes of its file, as far as it has come."""
         return self._load(run.id or 0)[1]
 
-    def promise(self, run: Run, patch: Patch, aside: Sequence[Quarantined] = ()) -> None:
-        """Record what is about to be made, before it is."""
+    def promise(self, run: Run, patch: Patch | None, aside: Sequence[Quarantined] = ()) -> None:
+        """Record what is about to be made, before it is; or, None, that it is not."""
         self._fenced(run)
         self._store(run, patch, aside)
 

@@ -25,7 +25,7 @@ from ..base import same
 from .blocks import Block
 from .codec import Codec
 from .folder import Record
-from .splice import Gap, Member, NotJson, find, path_of, put, skip, written
+from .splice import Gap, Member, NotJson, find, path_of, put, skip, value_of, written
 
 __all__ = ["Filling", "Patched", "codec_for"]
 
@@ -86,13 +86,13 @@ class _Copies:
 class Filling:
     """One walk of a job through a file."""
 
-    def __init__(self, job: Job, codec: Codec, samples: int = 0) -> None:
+    def __init__(self, job: Job, codec: Codec, samples: int = 0, aside: Sequence[Quarantined] = ()) -> None:
         self.job, self.codec = job, codec
-        self.estimate = Estimate(job, samples)
+        self.estimate = Estimate(job, samples, aside)
         self.quarantined: list[Quarantined] = []
         self.changed = 0
         self._path = path_of(job.field)
-        self._copies = None if samples else _Copies.of(job, codec)
+        self._copies = None if samples or aside else _Copies.of(job, codec)
         name = written(self._path[-1])
         self._nulls = [re.compile(re.escape(name) + colon + b"null") for colon in (b":", b": ")]
 
@@ -130,7 +130,8 @@ class Filling:
         judged = False
         for index in rest:
             key = self.codec.key(found[index], number + index, block.name(index))
-            mend = self.estimate.see(key, self.codec.record(found[index]), moment)
+            there = self.codec.has(found[index], self._path)
+            mend = self.estimate.see(key, self.codec.record(found[index]), moment, mendable=there)
             if mend is not None:
                 work[index] = mend
                 judged = True
@@ -175,8 +176,9 @@ class Filling:
         # Done list by list and not line by line: it is the loop over millions of lines that takes the time.
         records = [found[index] for index in nulls]
         raws = [getattr(record, copies.source) for record in records]
-        whole = all(type(raw) is int for raw in raws)
-        values = list(map(b"%d".__mod__, raws)) if whole else list(map(written, raws))
+        if not all(type(raw) is int for raw in raws):
+            return None  # others have a spelling that is theirs
+        values = list(map(b"%d".__mod__, raws))
         starts = [data.rfind(b"\n", 0, place) + 1 for place in places]
         starts[0] = max(starts[0], block.body[0])
         stops = [data.find(b"\n", place) for place in places]
@@ -221,7 +223,7 @@ class Filling:
         for index, mend in work.items():
             start, stop = spans[index]
             text = data[start:stop]
-            place, value = self._place(text, found[index]), written(mend.after)
+            place, value = self._place(text, found[index]), self._value(text, mend)
             texts.append(text)
             places.append(place)
             values.append(value)
@@ -269,6 +271,17 @@ class Filling:
                 return Gap(len(text[:-1].rstrip(b" \t\r\n")), b"," + style[2], style[1])
         return find(text, skip(text, 0), self._path)
 
+    def _value(self, text: bytes, mend: Mend) -> bytes:
+        """What is written: a field that is copied as it is has its spelling too."""
+        candidate = self.job.repair.candidates[mend.candidate]
+        if isinstance(candidate, Field) and type(mend.after) in {float, str}:
+            place = find(text, skip(text, 0), path_of(candidate.name))
+            if isinstance(place, Member):
+                token = text[place.start : place.end]
+                if same(value_of(token), mend.after):
+                    return token
+        return written(mend.after)
+
     def _all_proved(self, found: Sequence[Any], work: dict[int, Mend], again: Sequence[Any]) -> bool:
         """Whether every record holds what was written, and otherwise what it held; at once, where that is the usual."""
         if self._copies is None:
@@ -300,9 +313,10 @@ class Filling:
         return None, text
 
     def _set_aside(self, key: Any, mend: Mend) -> None:
-        parent = ".".join(self._path[:-1])
-        reason = f"there is no object {parent} to put it into" if parent else "read again, the record did not hold it"
-        self.quarantined.append(Quarantined(key, f"{brief(mend.after)} was not written: {reason}"))
+        reason = (
+            f"{brief(mend.after)} was not written: read again, the record did not hold it, or not what it held before"
+        )
+        self.quarantined.append(Quarantined(key, reason))
 
 
 def _same_fields(one: dict[str, Raw], other: dict[str, Raw]) -> bool:

@@ -18,7 +18,7 @@ from ...errors import StoreError, StoreFull, StoreReadOnly, UsageError
 from .content import Content
 from .folder import sync_folder
 
-__all__ = ["Identity", "Replacement", "bytes_of", "digest_of", "identity_of", "refuse"]
+__all__ = ["NEW", "Identity", "Replacement", "bytes_of", "digest_of", "identity_of", "refuse"]
 
 COPIED: Final = point("json: copy written")
 RENAMED: Final = point("json: file renamed")
@@ -33,6 +33,9 @@ ELSEWHERE: Final = frozenset(
 """File systems of other machines, on which locks and renames promise less."""
 
 FLUSH: Final = 32 * 2**20
+
+NEW: Final = "new"
+"""What is to be put in place is called so, until it is."""
 
 
 def identity_of(found: os.stat_result) -> Identity:
@@ -77,6 +80,9 @@ def refuse(path: Path) -> None:
     if hasattr(os, "geteuid") and os.geteuid() not in {0, found.st_uid}:
         msg = f"{path} belongs to user {found.st_uid}, and a new file would not: run as that user"
         raise StoreReadOnly(msg)
+    if hasattr(os, "getegid") and os.geteuid() and found.st_gid not in {os.getegid(), *os.getgroups()}:
+        msg = f"{path} belongs to group {found.st_gid}, of which this user is none, so a new file could not: run as one"
+        raise StoreReadOnly(msg)
     if not os.access(path, os.W_OK):
         raise StoreReadOnly(f"{path} can only be read: make it writable")
     if not os.access(path.parent, os.W_OK):
@@ -110,7 +116,7 @@ class Replacement:
 
     def __init__(self, content: Content, folder: Path, source: BinaryIO) -> None:
         self.content = content
-        self.part = folder / "new"
+        self.part = folder / NEW
         self._source = source
         self.identity = identity_of(os.fstat(source.fileno()))
         self._before, self._after = hashlib.sha256(), hashlib.sha256()

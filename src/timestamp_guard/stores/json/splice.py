@@ -244,6 +244,8 @@ def members(data: bytes, at: int) -> Iterator[tuple[int, bytes, int, int]]:
         here = skip(data, end)
         if data[here : here + 1] == b",":
             here = skip(data, here + 1)
+            if data[here : here + 1] == b"}":
+                raise NotJson(here, "a key after the comma")
         elif data[here : here + 1] != b"}":
             raise NotJson(here, "a comma, or the end of the object")
 

@@ -17,11 +17,13 @@ from msgspec import UNSET
 
 from ..._faults import point, reach
 from ...engine.stepwise import Tally
+from ...engine.walk import ensure_few
 from ...errors import (
     NoIdentity,
     StoreDamaged,
     StoreError,
     StoreMissing,
+    StoreReadOnly,
     UnknownName,
     UsageError,
 )
@@ -36,7 +38,7 @@ from .codec import Codec
 from .content import Content
 from .folder import FolderLedger, Patch
 from .patching import Filling, Patched, codec_for
-from .replace import Identity, Replacement, bytes_of, digest_of, identity_of, refuse
+from .replace import NEW, Identity, Replacement, bytes_of, digest_of, identity_of, refuse
 from .splice import NotJson, path_of
 from .undoing import by_key, exactly
 
@@ -77,17 +79,19 @@ class JsonStore:
         encodings: Encodings,
         key: str | Sequence[str] | None = None,
         lines: bool = False,
+        read_only: bool = False,
         nonfinite: bool = False,
     ) -> None:
         self.encodings = encodings
         _refuse_datetimes(encodings)
         self.content = Content(path)
         self.key: tuple[str, ...] = (key,) if isinstance(key, str) else tuple(key or ())
-        self.nonfinite = nonfinite
-        self.shape, known = _look(self.content, lines=lines)
+        self.nonfinite, self.read_only = nonfinite, read_only
+        self.shape, known = _look(self.content, lines=lines, table=table)
         self.name = self._named(table, known)
         self.ledger = FolderLedger(self.content.path)
         self._walk: _Walk | None = None
+        self._digested: tuple[Identity, str] | None = None
         self._known: tuple[Identity, Assessment] | None = None
         self._page: tuple[int, list[Any], Block] | None = None
 
@@ -207,7 +211,8 @@ class JsonStore:
         """
         if run is not None and self._known is not None and self._known[0] == identity_of(self.content.path.stat()):
             return self._known[1]
-        filling = Filling(job, codec_for(job, self.key, nonfinite=self.nonfinite), samples)
+        aside = self.ledger.quarantined(run) if run is not None and run.counts.quarantined else ()
+        filling = Filling(job, codec_for(job, self.key, nonfinite=self.nonfinite), samples, aside)
         number = 0
         with _told(self.content), self.content.open() as file:
             for block in self._blocks(file):
@@ -238,10 +243,17 @@ class JsonStore:
                 if work:
                     index = next(iter(work))
                     filling.codec.identity(found[index], number + index, block.name(index))
-                    refuse(self.content.path)
+                    self._refuse()
                     return True
                 number += len(found)
         return False
+
+    def _refuse(self) -> None:
+        """Make sure that the file can be replaced."""
+        self.content.refuse_unwritable()
+        if self.read_only:
+            raise StoreReadOnly(f"{self.content.name} was opened to be read only")
+        refuse(self.content.path)
 
     def step(self, job: Job, run: Run, clock: Clock, limit: int) -> Step:  # noqa: ARG002 - a run is one step
         """Go on through the file; at its end, put what was made in its place."""
@@ -254,7 +266,9 @@ class JsonStore:
             self._walk = _Walk(self, run, Filling(job, codec_for(job, self.key, nonfinite=self.nonfinite)))
         walk = self._walk
         try:
-            if walk.go(job, clock):
+            more = walk.go(job, clock)
+            ensure_few(run, walk.filling.quarantined, walk.filling.changed)
+            if more:
                 far = evolve(run, counts=evolve(run.counts, changed=walk.filling.changed))
                 return Step(far, done=False, fraction=walk.fraction)
             step, identity = walk.finish(run)
@@ -271,13 +285,14 @@ class JsonStore:
         patch = self.ledger.patch(run)
         if patch is None:
             return None
-        digest = digest_of(self.content)
+        digest = self._digest()
         if digest == patch.after:
             aside = self.ledger.quarantined(run)
             counts = evolve(run.counts, changed=patch.changed, refused=patch.refused, quarantined=len(aside))
             run = self.ledger.save(evolve(run, counts=counts, cursor=MADE))
             return Step(run, done=True, touched=patch.changed)
-        if digest != patch.before:
+        # What a rename would have taken away is still there: nothing was put in place.
+        if digest != patch.before and not (self.ledger.folder / NEW).exists():
             raise StoreError(
                 f"{self.content.path} is neither what run {run.id} found nor what it makes: somebody else changed it, and "
                 f"nothing of it was touched; take run {run.id} back, and begin a new one"
@@ -292,18 +307,9 @@ class JsonStore:
         if made is not None:
             return made
         patch = self.ledger.patch(undone)
-        if patch is None or not patch.changed:
-            return Step(self.ledger.save(run), done=True)
-        refuse(self.content.path)
-        digest = digest_of(self.content)
-        if digest == patch.before:
+        digest = self._undoable(undone)
+        if patch is None or digest == patch.before:
             return Step(self.ledger.save(run), done=True)  # it never came so far
-        if digest != patch.after and not patch.keyed:
-            raise NoIdentity(
-                f"{self.content.path} was changed since run {undone.id}, whose records have no key by which they could be "
-                f"found again: nothing was taken back; put the file back as the run left it, or see timestamp-guard runs "
-                f"export {undone.id} for the old values"
-            )
         with contextlib.ExitStack() as stack:
             raw = stack.enter_context(self.content.raw())
             new = Replacement(self.content, self.ledger.folder, raw)
@@ -329,6 +335,42 @@ class JsonStore:
         run = self.ledger.save(evolve(run, counts=counts, cursor=MADE))
         reach(DONE)
         return Step(run, done=True, touched=restored)
+
+    def ensure_undoable(self, run: Run) -> None:
+        """
+        Make sure that the changes of *run* can be found in the file.
+
+        Raises:
+            NoIdentity: the file was changed since, and its records have no key.
+            StoreError: it cannot be replaced.
+        """
+        self._undoable(run)
+
+    def _undoable(self, run: Run) -> str | None:
+        """The digest of the file, from which *run* can be taken back; None where there is nothing to."""
+        patch = self.ledger.patch(run)
+        if patch is None or not patch.changed:
+            return None if patch is None else patch.before
+        self._refuse()
+        digest = self._digest()
+        if digest not in {patch.before, patch.after} and not patch.keyed and not self._never_made(run):
+            raise NoIdentity(
+                f"{self.content.path} was changed since run {run.id}, whose records have no key by which they could be "
+                f"found again: nothing was taken back; put the file back as the run left it, or see timestamp-guard runs "
+                f"export {run.id} for the old values"
+            )
+        return patch.before if self._never_made(run) else digest
+
+    def _never_made(self, run: Run) -> bool:
+        """Whether an unfinished run never put its file in place: it is still there then."""
+        return run.cursor != MADE and run.finished is None and (self.ledger.folder / NEW).exists()
+
+    def _digest(self) -> str:
+        """The digest of the content, computed once for as long as nobody changes the file."""
+        identity = identity_of(self.content.path.stat())
+        if self._digested is None or self._digested[0] != identity:
+            self._digested = identity, digest_of(self.content)
+        return self._digested[1]
 
     def _again(self, raw: BinaryIO, codec: Codec) -> Iterator[tuple[Block, list[Any]]]:
         """The stretches of an open file, from its beginning."""
@@ -361,7 +403,9 @@ class JsonStore:
         if not path.parent.is_dir():
             raise StoreMissing(f"there is no folder {path.parent} for the backup {path.name}")
         part = path.with_name(path.name + ".part")
+        part.unlink(missing_ok=True)  # what a killed process left
         try:
+            part.touch(mode=0o600, exist_ok=False)
             shutil.copy2(source, part)
             if bytes_of(source) != bytes_of(part):
                 raise StoreDamaged(f"the backup {path} does not read back as it was written")
@@ -386,16 +430,22 @@ def tables_in(path: str, *, lines: bool) -> list[str]:
     return _look(Content(path), lines=lines)[1]
 
 
-def _look(content: Content, *, lines: bool) -> tuple[Shape, list[str]]:
-    """How a file holds its records, and the names of its tables."""
+def _look(content: Content, *, lines: bool, table: str | None = None) -> tuple[Shape, list[str]]:
+    """
+    How a file holds its records, and the names of its tables.
+
+    What is wrapped in an object, as in `{"count": 2, "items": [...]}`, is a table where it is asked for by name.
+    """
     if lines:
         return "lines", [content.stem]
     with _told(content), content.open() as file:
         shape = shape_of(file)
-    if shape != "tables":
-        return shape, [content.stem]
-    with content.open() as file:
-        return shape, list(tables_of(file.read()))
+    if shape == "tables" or (shape in {"record", "members"} and table not in {None, content.stem}):
+        with _told(content), content.open() as file:
+            known = list(tables_of(file.read()))
+        if shape == "tables" or table in known:
+            return "tables", known
+    return shape, [content.stem]
 
 
 @contextlib.contextmanager
@@ -414,6 +464,7 @@ class _Walk:
     def __init__(self, store: JsonStore, run: Run, filling: Filling) -> None:
         self.store, self.filling = store, filling
         self._number = self._at = 0
+        self._named = False
         refuse(store.content.path)
         self._stack = contextlib.ExitStack()
         try:
@@ -447,6 +498,7 @@ class _Walk:
         return False
 
     def _write(self, block: Block, patched: Patched | None) -> None:
+        self._named |= block.names is not None
         if patched is None:
             self.new.write(block.data, block.data)
             self._at += len(block.data)
@@ -464,11 +516,14 @@ class _Walk:
         reach(RECORDED)
         before, after = self.new.finish()
         aside = filling.quarantined
-        keyed = bool(self.store.key) or self.store.shape in {"members", "tables", "record"}
-        patch = Patch(before, after, filling.changed, key=self.store.key, keyed=keyed)
-        ledger.promise(run, patch, aside)
+        keyed = bool(self.store.key) or self._named or self.store.shape == "record"
+        ledger.promise(run, Patch(before, after, filling.changed, key=self.store.key, keyed=keyed), aside)
         reach(PROMISED)
-        identity = self.new.commit()
+        try:
+            identity = self.new.commit() if filling.changed else self.new.identity
+        except StoreError:
+            ledger.promise(run, None)
+            raise
         counts = evolve(run.counts, changed=filling.changed, quarantined=len(aside))
         run = ledger.save(evolve(run, counts=counts, found=filling.changed, cursor=MADE))
         reach(DONE)

@@ -66,11 +66,13 @@ def by_key(
     path = path_of(name)
     with contextlib.closing(sqlite3.connect("")) as database:  # a temporary file, however many there are
         database.execute("CREATE TABLE changes (key PRIMARY KEY, before, after, seen DEFAULT 0) WITHOUT ROWID")
-        database.executemany(
-            "INSERT OR REPLACE INTO changes (key, before, after) VALUES (?, ?, ?)",
-            ((record.key, record.before, record.after) for record in records),
-        )
-        ((total,),) = database.execute("SELECT count(*) FROM changes").fetchall()
+        total = 0
+        for record in records:
+            total += 1
+            database.execute(
+                "INSERT INTO changes (key, before, after) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET seen = 2",
+                (record.key, record.before, record.after),
+            )
         for number, block, found in _numbered(stretches()):
             keys = [(written_key(key),) for key in _keys(codec, number, block, found)]
             database.executemany("UPDATE changes SET seen = seen + 1 WHERE key = ?", keys)

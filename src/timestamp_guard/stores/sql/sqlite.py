@@ -607,6 +607,15 @@ class SqliteStore:
             self.table.column(name)
         return evolve(self.table, key=key)
 
+    def ensure_undoable(self, run: Run) -> None:
+        """
+        Make sure that the columns are there which the run knows.
+
+        Raises:
+            UnknownName: one is not.
+        """
+        self._as_it_was(run)
+
     def overlap(self, run: Run, newer: Sequence[Run]) -> Run | None:
         """The first of *newer* that changed a row that *run* changed, or remembers rows by another key."""
         table = self._as_it_was(run) if newer else self.table
