@@ -42,8 +42,8 @@ def main() -> None:
     if given.contender is not None:
         one(given.contender, given.file)
         return
-    with tempfile.TemporaryDirectory(dir=given.folder) as name:
-        folder = Path(name)
+    with tempfile.TemporaryDirectory(dir=given.folder) as where:
+        folder = Path(where)
         sound, holes, array = folder / "sound.jsonl", folder / "holes.jsonl", folder / "array.json"
         if given.check_rows:
             make(sound, rows=given.check_rows, lacking=0.0)
@@ -213,11 +213,11 @@ def with_orjson(path: Path) -> None:
 
 def with_polars(path: Path) -> None:
     """As a frame."""
-    import polars
+    import polars as pl
 
     target = path.with_name("new")
-    frame = polars.read_ndjson(path)
-    frame.with_columns(polars.col("updatedAt").fill_null(polars.col("createdAt"))).write_ndjson(target)
+    frame = pl.read_ndjson(path)
+    frame.with_columns(pl.col("updatedAt").fill_null(pl.col("createdAt"))).write_ndjson(target)
     replaced(target, path)
 
 

@@ -261,4 +261,4 @@ def test_host_without_proc(monkeypatch: pytest.MonkeyPatch) -> None:
     """
     monkeypatch.setattr(LEASE, "Path", lambda place: Path("/nowhere" + str(place)))
 
-    assert LEASE.socket.gethostname() == LEASE._host.__wrapped__()
+    assert LEASE.platform.node() == LEASE._host.__wrapped__()

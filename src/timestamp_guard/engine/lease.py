@@ -8,8 +8,7 @@ import functools
 import json
 import logging
 import os
-import socket
-import subprocess
+import platform
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -33,7 +32,7 @@ _log = logging.getLogger("timestamp_guard")
 @functools.cache
 def _host() -> str:
     """This machine, since it was started, and the space its process numbers count in."""
-    parts = [socket.gethostname()]
+    parts = [platform.node()]
     for place in ("/proc/sys/kernel/random/boot_id", "/proc/self/ns/pid"):
         try:
             path = Path(place)
@@ -52,6 +51,8 @@ def _started(pid: int) -> str | None:
     except OSError:
         if Path("/proc/self/stat").exists():
             return None
+    import subprocess
+
     answer = subprocess.run(  # noqa: S603 - a number, and no shell
         ["ps", "-o", "lstart=", "-p", str(pid)],  # noqa: S607 - where ps is differs between systems
         capture_output=True,

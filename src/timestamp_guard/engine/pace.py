@@ -5,10 +5,9 @@ How fast a run goes: how much a step does, and how long the store is left alone 
 from __future__ import annotations
 
 import math
-import statistics
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, TypeAlias
 
 from attrs import Factory, define, field
@@ -61,7 +60,7 @@ class Pace:
         """A step held the store for so long."""
         wanted = self.target if self.target is not None else target
         self._holds.append(held_ns / 1e9)
-        median = statistics.median(self._holds)
+        median = _median(self._holds)
         if median <= wanted:
             self._met = self._size
         if len(self._holds) < 3 and median <= wanted and self._size >= self.start:
@@ -88,6 +87,12 @@ class Pace:
             yield slept
             if wanted < PAUSE:
                 return
+
+
+def _median(holds: Iterable[float]) -> float:
+    ordered = sorted(holds)
+    middle = len(ordered) // 2
+    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
 
 
 def _read(throttle: Throttle) -> float:

@@ -74,9 +74,9 @@ def addresses(url: str) -> list[str]:
     if file is None or Path(file[0]).exists() or not glob.has_magic(file[0]):
         return [url]
     scheme = url.partition(":")[0]
-    files = (Path(path) for path in glob.iglob(file[0], recursive=True))
+    files = (Path(path) for path in glob.iglob(file[0], recursive=True))  # noqa: PTH207 - a pattern may be absolute
     ours = ".timestamp-guard"  # what a ledger holds is no data
-    found = sorted(str(path) for path in files if path.is_file() and not path.parent.name.endswith(ours))  # noqa: PTH207 - Path.glob takes no absolute pattern
+    found = sorted(str(path) for path in files if path.is_file() and not path.parent.name.endswith(ours))
     if not found:
         msg = f"no file is called {file[0]}"
         raise StoreMissing(msg)

@@ -9,7 +9,6 @@ import gzip
 import importlib
 import shutil
 import sys
-import tempfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -150,6 +149,8 @@ class Content:
 @functools.cache
 def incoming() -> Any:
     """What comes in, in a temporary file for as long as the process lives: it can be read only once, and is more often."""
+    import tempfile
+
     spool = tempfile.TemporaryFile()  # noqa: SIM115 - as above
     shutil.copyfileobj(sys.stdin.buffer, spool, _CHUNK)
     return spool

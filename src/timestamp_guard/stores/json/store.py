@@ -136,7 +136,7 @@ class JsonStore:
         for block, records in self._read(Codec(None, nonfinite=self.nonfinite)):
             for record in records:
                 _names(record, "", found)
-            if block.at > 2**22:
+            if block.at > 2**19:
                 break
         return list(found)
 

@@ -5,7 +5,6 @@ A run taken back: byte by byte where the file is what the run made of it, and re
 from __future__ import annotations
 
 import contextlib
-import sqlite3
 from collections.abc import Callable, Iterator
 from typing import BinaryIO, Final
 
@@ -63,6 +62,8 @@ def by_key(
     Give each record its old value that is found by its key, once, and still holds what the run wrote: how many were,
     and how many not.
     """
+    import sqlite3
+
     path = path_of(name)
     with contextlib.closing(sqlite3.connect("")) as database:  # a temporary file, however many there are
         database.execute("CREATE TABLE changes (key PRIMARY KEY, before, after, seen DEFAULT 0) WITHOUT ROWID")
