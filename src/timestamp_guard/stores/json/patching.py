@@ -131,7 +131,8 @@ class Filling:
         for index in rest:
             key = self.codec.key(found[index], number + index, block.name(index))
             there = self.codec.has(found[index], self._path)
-            mend = self.estimate.see(key, self.codec.record(found[index]), moment, mendable=there)
+            record = self.codec.record(found[index])
+            mend = self.estimate.see(key, record, moment, mendable=there)
             if mend is not None:
                 work[index] = mend
                 judged = True
