@@ -14,12 +14,14 @@ FULL = (
     ("sqlite.py", "--rows", "1000000", "--key", "integer"),
     ("sqlite.py", "--rows", "5000000", "--key", "integer", "--rounds", "3"),
     ("load.py",),
+    ("json_files.py",),
     ("startup.py",),
 )
 QUICK = (
     ("records.py", "--rows", "20000", "--rounds", "3"),
     ("sqlite.py", "--rows", "100000", "--rounds", "3"),
     ("load.py", "--rows", "200000", "--rounds", "1"),
+    ("json_files.py", "--check-rows", "200000", "--fill-mb", "50", "--array-mb", "20", "--rounds", "2"),
     ("startup.py", "--rounds", "3"),
 )
 

@@ -52,9 +52,9 @@ from timestamp_guard import (
     violations,
 )
 from timestamp_guard.errors import StoreLocked
-from timestamp_guard.stores import tables
-from timestamp_guard.stores.base import Page, Sample, Source, Step, Store
-from timestamp_guard.testing.contract import StoreContract
+from timestamp_guard.stores import addresses, tables
+from timestamp_guard.stores.base import OpenStore, Page, Sample, Source, Step, Store
+from timestamp_guard.testing.contract import AtomicStoreContract, StoreContract
 from timestamp_guard.validators import explain, located, register_timestamps
 
 guard: Guard = updated_at_guard(
@@ -175,6 +175,13 @@ with open_store("sqlite:///app.db", "services", encodings={"updatedAt": "epoch_m
     described: Mapping[str, Profile] = profile(store, ["updatedAt"], sample=10)
     listed: list[str] = tables("sqlite:///app.db")
 
+for url in addresses("json:advisories/*.json"):
+    with open_store(url, encodings="rfc3339", key="id", read_only=True, nonfinite=True) as file:
+        identity: tuple[str, ...] = file.key
+        types: Mapping[str, str] = file.declared()
+opened: OpenStore = open_store("jsonl:events.jsonl", encodings="epoch_ms")
+opened.close()
+
 rows = MemoryStore([{"_id": 1, "createdAt": 1700000000000}], key="_id", encodings="epoch_ms", name="rows")
 
 
@@ -201,6 +208,10 @@ with open_ledger("ledger.db") as ledger:
 
 class TestMine(StoreContract):
     """An adapter proved."""
+
+
+class TestFile(AtomicStoreContract):
+    """A store of which a run is one step, proved."""
 
 
 problems: tuple[type[TimestampGuardError], ...] = (UsageError, StoreError, StoreLocked)

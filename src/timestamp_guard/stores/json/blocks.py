@@ -25,7 +25,7 @@ Span: TypeAlias = tuple[int, int]
 Shape: TypeAlias = Literal["lines", "array", "members", "record", "tables"]
 """JSON Lines; an array of records; an object of records by their ids; one record; an object of such tables."""
 
-SIZE: Final = 2**18
+SIZE: Final = 2**17
 BOM: Final = b"\xef\xbb\xbf"
 
 _LINE: Final = re.compile(rb"\n")

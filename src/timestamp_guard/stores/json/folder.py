@@ -246,6 +246,19 @@ class FolderLedger:
         """Where the changes of a run go."""
         return self._file(run.id, "changes")
 
+    def spans(self, run: Run) -> Iterator[tuple[int, int, bytes]]:
+        """Where the changes of a run stand in the file, how many bytes each has, and what stood there: in order."""
+        path = self.recorder(run)
+        try:
+            with path.open("rb") as file:
+                for line in file:
+                    at, length, before, _ = line.split(b"\t", 3)
+                    yield int(at), int(length), _token(before)
+        except FileNotFoundError:
+            return
+        except ValueError as problem:
+            raise self._damaged(path, problem) from None
+
     def records(self, run: Run) -> Iterator[Record]:
         """What a run changed, in the order in which it stands in the file."""
         path = self.recorder(run)

@@ -8,6 +8,7 @@ import errno
 import hashlib
 import os
 import shutil
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -33,6 +34,7 @@ ELSEWHERE: Final = frozenset(
 """File systems of other machines, on which locks and renames promise less."""
 
 FLUSH: Final = 32 * 2**20
+BATCH: Final = 2**18
 
 NEW: Final = "new"
 """What is to be put in place is called so, until it is."""
@@ -47,7 +49,7 @@ def digest_of(content: Content) -> str:
     """The SHA-256 of what a file holds, unpacked."""
     digest = hashlib.sha256()
     with content.open() as file:
-        while data := file.read(2**20):
+        while data := file.read(2**18):
             digest.update(data)
     return digest.hexdigest()
 
@@ -124,7 +126,9 @@ class Replacement:
         self._packer = content.packer(cast("BinaryIO", self._file))
         self._worker = ThreadPoolExecutor(1, "timestamp_guard-json")
         self._pending: list[Future[None]] = []
-        self._unflushed = 0
+        self._unflushed = self._size = 0
+        self._news: list[bytes] = []
+        self._olds: list[bytes] = []
 
     def write(self, data: bytes, was: bytes) -> None:
         """
@@ -133,11 +137,21 @@ class Replacement:
         Raises:
             StoreFull: there is no room.
         """
+        self._news.append(data)
+        self._olds.append(was)
+        self._size += len(data)
+        if self._size >= BATCH:
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        """Few and large pieces: each costs the thread a wait for its turn."""
         while len(self._pending) > 1:
             self._settle()
-        self._pending.append(self._worker.submit(self._write, data, was))
+        self._pending.append(self._worker.submit(self._write, self._news, self._olds))
+        self._news, self._olds, self._size = [], [], 0
 
-    def _write(self, data: bytes, was: bytes) -> None:
+    def _write(self, news: Sequence[bytes], olds: Sequence[bytes]) -> None:
+        data, was = b"".join(news), b"".join(olds)
         self._before.update(was)
         self._after.update(data)
         view = memoryview(data)
@@ -161,6 +175,7 @@ class Replacement:
 
     def finish(self) -> tuple[str, str]:
         """Have all of it on the disk, with the rights of the other: the digests of what was, and of what is."""
+        self._hand_over()
         while self._pending:
             self._settle()
         self._pending.append(self._worker.submit(self._close))

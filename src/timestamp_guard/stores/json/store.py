@@ -316,7 +316,7 @@ class JsonStore:
             stack.callback(new.abandon)
             with _told(self.content):
                 if digest == patch.after:
-                    restored = exactly(self.content.unpacked(raw), self.ledger.records(undone), new)
+                    restored = exactly(self.content.unpacked(raw), self.ledger.spans(undone), new)
                     refused = 0
                 else:
                     codec = Codec((undone.field,), patch.key, nonfinite=self.nonfinite)

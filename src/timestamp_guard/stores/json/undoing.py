@@ -19,30 +19,31 @@ from .splice import Gap, Member, find, path_of, put, skip, take, value_of
 
 __all__ = ["by_key", "exactly"]
 
-SIZE: Final = 2**20
+SIZE: Final = 2**18
 
 
-def exactly(file: BinaryIO, records: Iterator[Record], new: Replacement) -> int:
+def exactly(file: BinaryIO, spans: Iterator[tuple[int, int, bytes]], new: Replacement) -> int:
     """
-    Put back what stood there, and say in how many places; *records* are in the order of the file.
+    Put back what stood there, and say in how many places; *spans* are in the order of the file.
 
     Only bytes are moved, nothing is parsed.
     """
     restored = at = 0
     rest = b""
-    following = next(records, None)
+    following = next(spans, None)
     while data := rest + file.read(SIZE):
         parts: list[bytes] = []
         done = 0
         more = len(data) > len(rest)
-        while following is not None and following.at + following.length <= at + len(data):
-            start = following.at - at
-            parts += (data[done:start], following.before or b"")
-            done = start + following.length
+        while following is not None and following[0] + following[1] <= at + len(data):
+            start = following[0] - at
+            parts.append(data[done:start])
+            parts.append(following[2])
+            done = start + following[1]
             restored += 1
-            following = next(records, None)
+            following = next(spans, None)
         # What belongs to a change that is not all there stays for the next stretch.
-        end = len(data) if following is None else max(done, min(len(data), following.at - at))
+        end = len(data) if following is None else max(done, min(len(data), following[0] - at))
         if not more:
             end = len(data)
         parts.append(data[done:end])
