@@ -246,7 +246,7 @@ def test_without_proc(monkeypatch: pytest.MonkeyPatch, alive: str) -> None:
         return subprocess.CompletedProcess(command, 0, "Sat Jun  1 12:00:00 2024\n" if lives else "", "")
 
     monkeypatch.setattr(LEASE, "Path", lambda place: Path("/nowhere" + str(place)))
-    monkeypatch.setattr(LEASE.subprocess, "run", run)
+    monkeypatch.setattr(subprocess, "run", run)
     monkeypatch.setattr(LEASE, "_host", lambda: "host")
 
     there = owner(json.loads(alive)["pid"])
