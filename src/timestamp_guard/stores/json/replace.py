@@ -8,9 +8,8 @@ import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Final, TypeAlias, cast
 
@@ -34,7 +33,6 @@ ELSEWHERE: Final = frozenset(
 """File systems of other machines, on which locks and renames promise less."""
 
 FLUSH: Final = 32 * 2**20
-BATCH: Final = 2**18
 
 NEW: Final = "new"
 """What is to be put in place is called so, until it is."""
@@ -110,11 +108,7 @@ def _file_system(path: Path) -> str | None:
 
 
 class Replacement:
-    """
-    What is to stand in the place of the file of *content*: written beside it, in *folder*.
-
-    Writing and digests are done by a thread of their own, while the next stretch is judged.
-    """
+    """What is to stand in the place of the file of *content*: written beside it, in *folder*."""
 
     def __init__(self, content: Content, folder: Path, source: BinaryIO) -> None:
         self.content = content
@@ -124,11 +118,7 @@ class Replacement:
         self._before, self._after = hashlib.sha256(), hashlib.sha256()
         self._file = self.part.open("wb", buffering=0)
         self._packer = content.packer(cast("BinaryIO", self._file))
-        self._worker = ThreadPoolExecutor(1, "timestamp_guard-json")
-        self._pending: list[Future[None]] = []
-        self._unflushed = self._size = 0
-        self._news: list[bytes] = []
-        self._olds: list[bytes] = []
+        self._unflushed = 0
 
     def write(self, data: bytes, was: bytes) -> None:
         """
@@ -137,34 +127,21 @@ class Replacement:
         Raises:
             StoreFull: there is no room.
         """
-        self._news.append(data)
-        self._olds.append(was)
-        self._size += len(data)
-        if self._size >= BATCH:
-            self._hand_over()
-
-    def _hand_over(self) -> None:
-        """Few and large pieces: each costs the thread a wait for its turn."""
-        while len(self._pending) > 1:
-            self._settle()
-        self._pending.append(self._worker.submit(self._write, self._news, self._olds))
-        self._news, self._olds, self._size = [], [], 0
-
-    def _write(self, news: Sequence[bytes], olds: Sequence[bytes]) -> None:
-        data, was = b"".join(news), b"".join(olds)
         self._before.update(was)
         self._after.update(data)
-        view = memoryview(data)
-        while view:
-            view = view[self._packer.write(view) or 0 :]
-        self._unflushed += len(data)
-        if self._unflushed > FLUSH:
-            os.fdatasync(self._file.fileno()) if hasattr(os, "fdatasync") else os.fsync(self._file.fileno())
-            self._unflushed = 0
+        with self._told():
+            view = memoryview(data)
+            while view:
+                view = view[self._packer.write(view) or 0 :]
+            self._unflushed += len(data)
+            if self._unflushed > FLUSH:  # or all of it would have to go to the disk at the end
+                os.fdatasync(self._file.fileno()) if hasattr(os, "fdatasync") else os.fsync(self._file.fileno())
+                self._unflushed = 0
 
-    def _settle(self) -> None:
+    @contextmanager
+    def _told(self) -> Iterator[None]:
         try:
-            self._pending.pop(0).result()
+            yield
         except OSError as problem:
             if problem.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
                 raise StoreFull(
@@ -175,12 +152,8 @@ class Replacement:
 
     def finish(self) -> tuple[str, str]:
         """Have all of it on the disk, with the rights of the other: the digests of what was, and of what is."""
-        self._hand_over()
-        while self._pending:
-            self._settle()
-        self._pending.append(self._worker.submit(self._close))
-        self._settle()
-        self._worker.shutdown()
+        with self._told():
+            self._close()
         reach(COPIED)
         return self._before.hexdigest(), self._after.hexdigest()
 
@@ -225,7 +198,6 @@ class Replacement:
 
     def abandon(self) -> None:
         """Leave everything as it was."""
-        with suppress(Exception):
-            self._worker.shutdown(cancel_futures=True)
+        with suppress(OSError, ValueError):
             self._file.close()
             self.part.unlink(missing_ok=True)
