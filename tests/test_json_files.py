@@ -12,13 +12,29 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
 from timestamp_guard import NOW as PRESENT
-from timestamp_guard import Repair, backfill, check, open_store, plan, reread, rollback, runs, updated_at_guard
+from timestamp_guard import (
+    Repair,
+    backfill,
+    by,
+    check,
+    in_order,
+    open_store,
+    plan,
+    present,
+    profile,
+    reread,
+    rollback,
+    runs,
+    updated_at_guard,
+    violations,
+)
 from timestamp_guard.engine.walk import Progress
 from timestamp_guard.errors import (
     LedgerError,
@@ -37,7 +53,7 @@ from timestamp_guard.ledger import Run
 from timestamp_guard.repairs import MISSING
 from timestamp_guard.stores import addresses, tables
 from timestamp_guard.stores.base import OpenStore, Step
-from timestamp_guard.stores.json import store as json_store
+from timestamp_guard.stores.json import rewriting as json_store
 
 NOW: Final = parse_instant("2024-06-01T12:00:00Z")
 GUARD: Final = updated_at_guard("updatedAt", "createdAt")
@@ -196,6 +212,36 @@ def test_nested(tmp_path: Path) -> None:
         f'{{"id":3,"meta":{{"updatedAt":{NOW // 10**6}}}}}',
     ] == filled.splitlines()
     assert text == path.read_text("utf-8")
+
+
+def test_nested_everywhere(tmp_path: Path) -> None:
+    """
+    Fields of objects are found by their path wherever records are read: one by one, for a function, as a profile.
+    """
+    path = made(
+        tmp_path / "records.jsonl",
+        '{"meta":{"updatedAt":null,"since":1700000000000}}\n{"m.x":5,"meta":{"updatedAt":7}}\n',
+    )
+    guard = present("meta.updatedAt") & in_order(parse_at("2000-01-01"), "m\\.x")
+
+    def since(record: Any) -> datetime:
+        return datetime.fromtimestamp(record["meta"]["since"] / 1000, UTC)
+
+    with opened(path, None) as store:
+        found = [(each.key, str(each.violation.code)) for each in violations(store, guard, now=NOW)]
+        described = profile(store, ["meta.updatedAt", "m\\.x"], now=NOW)
+        run = backfill(store, present("meta.updatedAt"), Repair("meta.updatedAt", (by("since", since),)), now=NOW)
+
+    assert [(1, "null"), (2, "too_early")] == found
+    assert (1, 1) == (described["meta.updatedAt"].present, described["m\\.x"].present)
+    assert (1, '{"meta":{"updatedAt":1700000000000,"since":1700000000000}}') == (
+        run.counts.changed,
+        path.read_text("utf-8").splitlines()[0],
+    )
+
+
+def parse_at(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
 def test_reread(tmp_path: Path) -> None:

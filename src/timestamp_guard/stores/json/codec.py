@@ -4,6 +4,7 @@ What is read of a record: some of its fields, and no more, by msgspec; what that
 
 from __future__ import annotations
 
+import functools
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
@@ -16,9 +17,25 @@ from ...ledger import Key
 from .blocks import Block
 from .splice import NotJson, Path, path_of, read, skip
 
-__all__ = ["Codec"]
+__all__ = ["Codec", "Nested"]
 
 _UNSET: Final = msgspec.UNSET
+_path_of: Final = functools.lru_cache(maxsize=256)(path_of)
+
+
+class Nested(dict[str, Any]):
+    """A record, in which `get` finds a field of an object by its path, too."""
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """What the field holds."""
+        if "." not in name and "\\" not in name:
+            return super().get(name, default)
+        held: Any = self
+        for key in _path_of(name):
+            if not isinstance(held, dict) or key not in held:
+                return default
+            held = held[key]
+        return held
 
 
 class Codec:
@@ -26,12 +43,15 @@ class Codec:
     Reads the fields *names* of records, all where it is None, and those of the *key*.
 
     A record comes as a structure whose attributes `f0`, `f1` ... are the fields in their order, where none is in an
-    object of its own; *nonfinite* lets NaN and Infinity be.
+    object of its own; *nonfinite* lets NaN and Infinity be; *also* names fields that are wanted by their path where all are read.
     """
 
-    def __init__(self, names: Sequence[str] | None, key: Sequence[str] = (), *, nonfinite: bool = False) -> None:
+    def __init__(
+        self, names: Sequence[str] | None, key: Sequence[str] = (), *, also: Sequence[str] = (), nonfinite: bool = False
+    ) -> None:
         self.names, self.keyed, self.nonfinite = names, tuple(key), nonfinite
-        paths = {name: path_of(name) for name in (*(names or ()), *key)}
+        paths = {name: path_of(name) for name in (*(names or ()), *key, *also)}
+        self._also = [name for name in also if names is None and paths[name] != (name,)]
         self.flat = names is not None and all(len(path) == 1 for path in paths.values())
         tops = dict.fromkeys(path[0] for path in paths.values())
         attributes = {top: f"f{index}" for index, top in enumerate(tops)}
@@ -121,7 +141,8 @@ class Codec:
         """The fields that are there."""
         names = self.names
         if names is None:
-            return dict(found)
+            inner = {name: self._picked[name](found) for name in self._also}
+            return {**found, **{name: raw for name, raw in inner.items() if raw is not ABSENT}}
         if self._plain is not None:
             return {name: raw for name, raw in zip(names, self._plain(found), strict=True) if raw is not _UNSET}
         picked = ((name, self._picked[name](found)) for name in names)

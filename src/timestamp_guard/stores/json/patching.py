@@ -18,7 +18,7 @@ from ...engine.stepwise import Estimate
 from ...instants import Raw, brief
 from ...job import Job
 from ...ledger import Quarantined
-from ...repairs import Mend, needs
+from ...repairs import Mend, needs, read_by
 from ...rules import Field, Moment, Present
 from ...targets.gate import Sieve
 from ..base import same
@@ -43,7 +43,7 @@ def codec_for(job: Job, key: Sequence[str], *, nonfinite: bool) -> Codec:
     names = needs(job.repair, job.guard)
     if names is not None:
         names = tuple(dict.fromkeys((*job.guard.fields, *names)))
-    return Codec(names, key, nonfinite=nonfinite)
+    return Codec(names, key, also=read_by(job.repair, job.guard), nonfinite=nonfinite)
 
 
 @frozen

@@ -5,17 +5,16 @@ Records in a file of JSON or JSON Lines: judged as they stand, and patched byte 
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Final, Self
+from typing import Any, BinaryIO, Self
 
 from attrs import evolve
 from msgspec import UNSET
 
-from ..._faults import point, reach
+from ..._faults import reach
 from ...engine.stepwise import Tally
 from ...engine.walk import ensure_few
 from ...errors import (
@@ -33,26 +32,16 @@ from ...ledger import Counts, Cursor, Run
 from ...rules import Guard
 from ...targets.gate import Sieve
 from ..base import Assessment, Clock, Page, Step, Survey
-from .blocks import Block, Shape, blocks, shape_of, tables_of
-from .codec import Codec
+from .blocks import Block, Shape, shape_of, tables_of
+from .codec import Codec, Nested
 from .content import Content
 from .folder import FolderLedger, Patch
-from .patching import Filling, Patched, codec_for
+from .patching import Filling, codec_for
 from .replace import NEW, Identity, Replacement, bytes_of, digest_of, identity_of, refuse
-from .splice import NotJson, path_of
+from .rewriting import DONE, MADE, PROMISED, Records, Rewriting, placed, told
 from .undoing import by_key, exactly
 
 __all__ = ["JsonStore", "tables_in"]
-
-RECORDED: Final = point("json: changes recorded")
-PROMISED: Final = point("json: intent recorded")
-DONE: Final = point("json: done")
-
-MADE: Final = "made"
-"""Where a run stands that has put its file in place."""
-
-STRIDE: Final = 16 * 2**20
-"""After so many bytes a step says how far it came."""
 
 
 class JsonStore:
@@ -90,7 +79,7 @@ class JsonStore:
         self.shape, known = _look(self.content, lines=lines, table=table)
         self.name = self._named(table, known)
         self.ledger = FolderLedger(self.content.path)
-        self._walk: _Walk | None = None
+        self._walk: Rewriting | None = None
         self._digested: tuple[Identity, str] | None = None
         self._known: tuple[Identity, Assessment] | None = None
         self._page: tuple[int, list[Any], Block] | None = None
@@ -121,14 +110,17 @@ class JsonStore:
 
     # -- reading
 
+    def _source(self) -> Records:
+        return Records(self.content, self.shape, self.name, self.key, self.ledger)
+
     def _blocks(self, file: BinaryIO, at: int = 0) -> Iterator[Block]:
-        return blocks(file, self.shape, table=self.name, at=at)
+        return self._source().blocks(file, at)
 
     def _read(self, codec: Codec) -> Iterator[tuple[Block, list[Any]]]:
         """The stretches of the file, and what is read of each."""
-        with _told(self.content), self.content.open() as file:
+        with told(self.content), self.content.open() as file:
             for block in self._blocks(file):
-                yield block, _placed(block, codec.read, block)
+                yield block, placed(block, codec.read, block)
 
     def fields(self) -> Sequence[str]:
         """The fields of the first records: others may have more."""
@@ -148,15 +140,13 @@ class JsonStore:
         """Records in the order of the file, with all their fields; those in an object of their own by their path too."""
         at, number, passed = after if after is not None else (0, 0, 0)
         codec = Codec(None, self.key, nonfinite=self.nonfinite)
-        names = self._paths()
-        found: list[tuple[Any, dict[str, Any]]] = []
+        found: list[tuple[Any, Nested]] = []
         for block, records in self._pages(codec, at):
             for index in range(passed, len(records)):
                 if len(found) == limit:
                     return Page(found, [block.at, number, index])
                 one = records[index]
-                record = {**one, **{each: value for each in names if (value := _dig(one, each)) is not None}}
-                found.append((codec.key(one, number + index, block.name(index)), record))
+                found.append((codec.key(one, number + index, block.name(index)), Nested(one)))
             number, passed = number + len(records), max(0, passed - len(records))
         return Page(found, None)
 
@@ -166,16 +156,12 @@ class JsonStore:
             _, records, block = self._page
             yield block, records
             at += len(block.data)
-        with _told(self.content), self.content.open() as file:
+        with told(self.content), self.content.open() as file:
             _pass(file, at)
             for block in self._blocks(file, at):
-                records = _placed(block, codec.read, block)
+                records = placed(block, codec.read, block)
                 self._page = (block.at, records, block)
                 yield block, records
-
-    def _paths(self) -> list[str]:
-        named = self.encodings if isinstance(self.encodings, Mapping) else ()
-        return [name for name in named if "." in name]
 
     def survey(self, guard: Guard, clock: Clock, samples: int) -> Survey:
         """Look at every record once."""
@@ -214,9 +200,9 @@ class JsonStore:
         aside = self.ledger.quarantined(run) if run is not None and run.counts.quarantined else ()
         filling = Filling(job, codec_for(job, self.key, nonfinite=self.nonfinite), samples, aside)
         number = 0
-        with _told(self.content), self.content.open() as file:
+        with told(self.content), self.content.open() as file:
             for block in self._blocks(file):
-                found, _ = _placed(block, filling.look, block, number, job.moment(clock()))
+                found, _ = placed(block, filling.look, block, number, job.moment(clock()))
                 number += len(found)
         return filling.estimate.assessment()
 
@@ -237,9 +223,9 @@ class JsonStore:
         self.content.refuse_unwritable()
         filling = Filling(job, codec_for(job, self.key, nonfinite=self.nonfinite))
         number = 0
-        with _told(self.content), self.content.open() as file:
+        with told(self.content), self.content.open() as file:
             for block in self._blocks(file):
-                found, work = _placed(block, filling.look, block, number, job.moment(clock()))
+                found, work = placed(block, filling.look, block, number, job.moment(clock()))
                 if work:
                     index = next(iter(work))
                     filling.codec.identity(found[index], number + index, block.name(index))
@@ -263,7 +249,9 @@ class JsonStore:
             made = self._made_already(run)
             if made is not None:
                 return made
-            self._walk = _Walk(self, run, Filling(job, codec_for(job, self.key, nonfinite=self.nonfinite)))
+            self._walk = Rewriting(
+                self._source(), run, Filling(job, codec_for(job, self.key, nonfinite=self.nonfinite))
+            )
         walk = self._walk
         try:
             more = walk.go(job, clock)
@@ -314,7 +302,7 @@ class JsonStore:
             raw = stack.enter_context(self.content.raw())
             new = Replacement(self.content, self.ledger.folder, raw)
             stack.callback(new.abandon)
-            with _told(self.content):
+            with told(self.content):
                 if digest == patch.after:
                     restored = exactly(self.content.unpacked(raw), self.ledger.spans(undone), new)
                     refused = 0
@@ -376,7 +364,7 @@ class JsonStore:
         """The stretches of an open file, from its beginning."""
         raw.seek(0)
         for block in self._blocks(self.content.unpacked(raw)):
-            yield block, _placed(block, codec.read, block)
+            yield block, placed(block, codec.read, block)
 
     def overlap(self, run: Run, newer: Sequence[Run]) -> Run | None:
         """The first of *newer* that changed a record that *run* changed."""
@@ -438,121 +426,14 @@ def _look(content: Content, *, lines: bool, table: str | None = None) -> tuple[S
     """
     if lines:
         return "lines", [content.stem]
-    with _told(content), content.open() as file:
+    with told(content), content.open() as file:
         shape = shape_of(file)
     if shape == "tables" or (shape in {"record", "members"} and table not in {None, content.stem}):
-        with _told(content), content.open() as file:
+        with told(content), content.open() as file:
             known = list(tables_of(file.read()))
         if shape == "tables" or table in known:
             return "tables", known
     return shape, [content.stem]
-
-
-@contextlib.contextmanager
-def _told(content: Content) -> Iterator[None]:
-    """Tell where in a file something is wrong."""
-    try:
-        yield
-    except NotJson as problem:
-        line, column = content.at(problem.at)
-        raise StoreDamaged(f"{content.name}, line {line}, column {column}: wanted {problem.wanted}") from None
-
-
-class _Walk:
-    """A run on its way through the file."""
-
-    def __init__(self, store: JsonStore, run: Run, filling: Filling) -> None:
-        self.store, self.filling = store, filling
-        self._number = self._at = 0
-        self._named = False
-        refuse(store.content.path)
-        self._stack = contextlib.ExitStack()
-        try:
-            raw = self._stack.enter_context(store.content.raw())
-            self._size = max(1, store.content.path.stat().st_size)
-            self._raw = raw
-            self.new = Replacement(store.content, store.ledger.folder, raw)
-            self._stack.callback(self.new.abandon)
-            self._changes = self._stack.enter_context(store.ledger.recorder(run).open("wb"))
-            self._blocks = store._blocks(store.content.unpacked(raw))  # noqa: SLF001 - a part of it
-        except BaseException:
-            self._stack.close()
-            raise
-
-    @property
-    def fraction(self) -> float:
-        """How far it is, in bytes of the file."""
-        return min(1.0, self._raw.tell() / self._size)
-
-    def go(self, job: Job, clock: Clock) -> bool:
-        """Do a part of the file; whether there is more."""
-        done = 0
-        with _told(self.store.content), _system(self.store.content):
-            for block in self._blocks:
-                count, patched = _placed(block, self.filling.patch, block, self._number, job.moment(clock()), self._at)
-                self._write(block, patched)
-                self._number += count
-                done += len(block.data)
-                if done >= STRIDE:
-                    return True
-        return False
-
-    def _write(self, block: Block, patched: Patched | None) -> None:
-        self._named |= block.names is not None
-        if patched is None:
-            self.new.write(block.data, block.data)
-            self._at += len(block.data)
-            return
-        self._changes.write(patched.lines)
-        self.new.write(patched.data, block.data)
-        self._at += len(patched.data)
-
-    def finish(self, run: Run) -> tuple[Step, Identity]:
-        """Have everything on the disk, say what will be, and put it in place."""
-        ledger, filling = self.store.ledger, self.filling
-        with _system(self.store.content):
-            self._changes.flush()
-            _sync(self._changes)
-        reach(RECORDED)
-        before, after = self.new.finish()
-        aside = filling.quarantined
-        keyed = bool(self.store.key) or self._named or self.store.shape == "record"
-        ledger.promise(run, Patch(before, after, filling.changed, key=self.store.key, keyed=keyed), aside)
-        reach(PROMISED)
-        try:
-            identity = self.new.commit() if filling.changed else self.new.identity
-        except StoreError:
-            ledger.promise(run, None)
-            raise
-        counts = evolve(run.counts, changed=filling.changed, quarantined=len(aside))
-        run = ledger.save(evolve(run, counts=counts, found=filling.changed, cursor=MADE))
-        reach(DONE)
-        self._stack.close()
-        return Step(run, done=True, touched=filling.changed), identity
-
-    def abandon(self) -> None:
-        """Leave the file as it was."""
-        self._stack.close()
-
-
-def _placed(block: Block, act: Any, *given: Any) -> Any:
-    """What *act* says of a block; where that is no JSON, at which byte of the file."""
-    try:
-        return act(*given)
-    except NotJson as problem:
-        raise NotJson(block.at + problem.at, problem.wanted) from None
-
-
-@contextlib.contextmanager
-def _system(content: Content) -> Iterator[None]:
-    try:
-        yield
-    except OSError as problem:
-        raise content.trouble(problem) from None
-
-
-def _sync(file: Any) -> None:
-    os.fsync(file.fileno())
 
 
 def _pass(file: BinaryIO, at: int) -> None:
@@ -571,15 +452,6 @@ def _names(record: Mapping[str, Any], before: str, found: dict[str, None]) -> No
         found[path] = None
         if isinstance(value, dict) and before.count(".") < 3:
             _names(value, path + ".", found)
-
-
-def _dig(record: Mapping[str, Any], name: str) -> Any:
-    held: Any = record
-    for key in path_of(name):
-        if not isinstance(held, Mapping) or key not in held:
-            return None
-        held = held[key]
-    return held
 
 
 def _refuse_datetimes(given: Encodings) -> None:
