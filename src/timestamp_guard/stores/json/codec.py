@@ -24,7 +24,13 @@ _path_of: Final = functools.lru_cache(maxsize=256)(path_of)
 
 
 class Nested(dict[str, Any]):
-    """A record, in which `get` finds a field of an object by its path, too."""
+    """A record, in which a field of an object is found by its path, too."""
+
+    def __getitem__(self, name: str) -> Any:
+        held = self.get(name, _UNSET)
+        if held is _UNSET:
+            raise KeyError(name)
+        return held
 
     def get(self, name: str, default: Any = None) -> Any:
         """What the field holds."""
