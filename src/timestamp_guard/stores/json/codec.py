@@ -40,7 +40,7 @@ class Nested(dict[str, Any]):
         for key in _path_of(name):
             if not isinstance(held, dict) or key not in held:
                 return default
-            held = held[key]
+            held = dict.__getitem__(held, key)
         return held
 
 
