@@ -302,8 +302,9 @@ class Filling:
         self, was: Any, mend: Mend, text: bytes, place: Place | None, changed: bytes, value: bytes
     ) -> tuple[Place | None, bytes]:
         """The place and the text that prove to be right; no place where none does."""
-        before = self.codec.record(was)
-        before[self.job.field] = mend.after
+        before = self.codec.record(_with(was, self._path, mend.after) if self.codec.names is None else was)
+        if self.codec.names is not None or len(self._path) > 1:
+            before[self.job.field] = mend.after
         if place is not None and _same_fields(before, self.codec.record(self.codec.one(changed))):
             return place, changed
         place = find(text, skip(text, 0), self._path)
@@ -318,6 +319,13 @@ class Filling:
             f"{brief(mend.after)} was not written: read again, the record did not hold it, or not what it held before"
         )
         self.quarantined.append(Quarantined(key, reason))
+
+
+def _with(record: dict[str, Raw], path: Sequence[str], value: Raw) -> dict[str, Raw]:
+    """A record that holds *value* in a field of an object of its own."""
+    first, *rest = path
+    inner = record.get(first)
+    return {**record, first: _with(inner, rest, value) if rest and isinstance(inner, dict) else value}
 
 
 def _same_fields(one: dict[str, Raw], other: dict[str, Raw]) -> bool:
