@@ -700,7 +700,7 @@ BAD: Final[Sequence[tuple[str, bytes, str]]] = [
         r"line 2, column 2: wanted a comma, or the end of the array",
     ),
     ("after.json", b'[{"updatedAt": 1}]\n\n!', r"line 3, column 1: wanted the end"),
-    ("roots.json", b'{"updatedAt": 1}\n{"updatedAt": 2}\n', r"line 2, column 1: wanted the end; .* say jsonl:"),
+    ("roots.json", b'{"updatedAt": 1}\n{"updatedAt": 2}\n', r"line 2, column 1: wanted the end, found .* say jsonl:"),
     (
         "list.json",
         b'[{"updatedAt": 1}, [2]]',
@@ -785,3 +785,114 @@ def test_copy_of_a_run(tmp_path: Path) -> None:
     take_back(tmp_path.with_name("copy") / "records.jsonl")
 
     assert SPACED == (tmp_path.with_name("copy") / "records.jsonl").read_text("utf-8")
+
+
+def test_alike_records(tmp_path: Path) -> None:
+    """
+    Of records that are alike the one is filled that lacks the value, and an object in another keeps its own.
+    """
+    lines = [
+        '{"createdAt": 1700000000000, "updatedAt" : null}',
+        '{"createdAt": 1700000000000, "updatedAt": 1700000000000, "old": {"updatedAt":null}}',
+    ]
+    path = made(tmp_path / "records.jsonl", "\n".join(lines) + "\n")
+
+    fill(path, key=None)
+
+    assert [lines[0].replace("null", "1700000000000"), lines[1]] == path.read_text("utf-8").splitlines()
+
+
+def test_a_file_and_its_ledger_move(tmp_path: Path) -> None:
+    """
+    Runs go with the file and its folder, whatever the two are called then.
+    """
+    path = made(tmp_path / "a.jsonl")
+    fill(path)
+    moved = path.rename(tmp_path / "b.jsonl")
+    (tmp_path / "a.jsonl.timestamp-guard").rename(tmp_path / "b.jsonl.timestamp-guard")
+
+    assert 2 == take_back(moved).counts.changed
+    assert SPACED == moved.read_text("utf-8")
+
+
+def test_a_backup_takes_nobodys_name(tmp_path: Path) -> None:
+    """
+    A backup is made under a name that nobody has, and leaves others alone.
+    """
+    path = made(tmp_path / "s.jsonl.part")
+    with open_store(f"jsonl:{path}", encodings="epoch_ms", key="_id") as store:
+        store.backup(tmp_path / "s.jsonl")
+
+    assert (SPACED, SPACED) == (path.read_text("utf-8"), (tmp_path / "s.jsonl").read_text("utf-8"))
+    assert 2 == len(list(tmp_path.iterdir()))
+
+
+@pytest.mark.parametrize("point", ["json: copy written", "json: intent recorded"])
+@pytest.mark.parametrize("act", ["fill", "take back"])
+@pytest.mark.parametrize("key", ["_id", None])
+def test_edited_or_stopped_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, act: str, point: str, key: str | None
+) -> None:
+    """
+    An edit by another, or Ctrl-C, at the last moments leaves nothing behind that keeps the next call from going on.
+    """
+    for problem in (None, KeyboardInterrupt()):
+        path = made(tmp_path / f"{problem!r}.jsonl")
+        if act == "take back":
+            fill(path, key=key)
+        edited: list[str] = []
+
+        def hook(name: str, path: Path = path, problem: BaseException | None = problem, edited: Any = edited) -> None:
+            if name == point and not edited:
+                edited.append(path.read_text("utf-8"))
+                path.write_text(edited[0] + "\n", "utf-8")
+                if problem is not None:
+                    raise problem
+
+        with monkeypatch.context() as patch:
+            patch.setattr("timestamp_guard._faults.hook", hook)
+            with pytest.raises((StoreError, KeyboardInterrupt)):
+                fill(path, key=key) if act == "fill" else take_back(path)
+        assert edited[0] + "\n" == path.read_text("utf-8")
+
+        if act == "take back" and key is None:
+            with pytest.raises(NoIdentity):
+                take_back(path)
+            made(path, edited[0])
+        if act == "fill":
+            assert fill(path, key=key).ok
+            assert FILLED + "\n" == path.read_text("utf-8")
+        assert take_back(path).ok
+        assert SPACED == path.read_text("utf-8").rstrip("\n") + "\n"
+
+
+def test_kills_of_two_kinds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    A run that was put in place is taken back, though a rollback of it was killed before it could put anything there.
+    """
+    path = made(tmp_path / "records.jsonl")
+    kept = path.with_name(path.name + ".timestamp-guard")
+
+    class Killed(BaseException):
+        pass
+
+    def killed_at(point: str) -> None:
+        """All that a process does when it is killed is nothing: undo what it would do on its way out."""
+
+        def hook(name: str) -> None:
+            if name == point:
+                shutil.copytree(tmp_path, tmp_path.with_name("frozen"), dirs_exist_ok=True)
+                raise Killed
+
+        monkeypatch.setattr("timestamp_guard._faults.hook", hook)
+
+    for act, point in ((fill, "json: file renamed"), (take_back, "json: copy written")):
+        killed_at(point)
+        with pytest.raises(Killed):
+            act(path)
+        monkeypatch.setattr("timestamp_guard._faults.hook", None)
+        shutil.rmtree(kept)
+        shutil.copytree(tmp_path.with_name("frozen") / kept.name, kept)
+
+    assert 2 == take_back(path).counts.changed
+    assert SPACED == path.read_text("utf-8")

@@ -142,6 +142,11 @@ class Run:
         return self.status in {"running", "stopped"}
 
     @property
+    def touched(self) -> int:
+        """How many records it changed, or could not."""
+        return self.counts.changed + self.counts.refused + self.counts.quarantined
+
+    @property
     def field(self) -> str:
         """The field that it changes."""
         return str(json.loads(self.plan)["field"])
@@ -281,8 +286,9 @@ def find(ledger: Ledger, number: int, table: str | None = None) -> Run:
 
 
 def undone_by(runs: Sequence[Run], run: Run) -> Run | None:
-    """The rollback of *run*, if there was one."""
-    return next((r for r in reversed(runs) if r.action == "rollback" and r.undoes == run.id), None)
+    """The rollback of *run*, if there was one that came to anything."""
+    backs = (r for r in reversed(runs) if r.action == "rollback" and r.undoes == run.id)
+    return next((r for r in backs if not (r.status == "incomplete" and r.reason and not r.touched)), None)
 
 
 # -- in memory --------------------------------------------------------------------------------------------------

@@ -50,8 +50,12 @@ def rollback(
         if run is None:
             # A table that is gone since has nothing that could be given back.
             there = {each.url: set(tables(each.url)) for each in ledgers}
+            # Of a file the newest goes first: the older ones find it as they left it then.
             places = dict.fromkeys(
-                (each.url, one.table) for each in ledgers for one in each.runs() if one.table in there[each.url]
+                (each.url, one.table)
+                for each in ledgers
+                for one in (each.runs() if each.url.startswith("sqlite:") else reversed(each.runs()))
+                if one.table in there[each.url] or not each.url.startswith("sqlite:")
             )
         else:
             ledger, chosen_run = found(ledgers, run)

@@ -12,7 +12,7 @@ from typing import Final
 from attrs import evolve
 
 from .._faults import point, reach
-from ..errors import LeaseLost, TooManyFailures, UsageError, WriteUndone
+from ..errors import LeaseLost, StoreError, StoreFull, StoreLocked, TooManyFailures, UsageError, WriteUndone
 from ..ledger import Ledger, Run, Status, find, undone_by
 from ..stores.base import BatchStore, Source
 from .drive import clock_of, drive
@@ -175,8 +175,19 @@ def _undo(
     except (TooManyFailures, WriteUndone) as problem:
         release(driven.ledger, back, "stopped", str(problem))
         raise
+    except (StoreLocked, StoreFull):
+        release(driven.ledger, back)
+        raise
+    except (UsageError, StoreError) as problem:
+        release(driven.ledger, back, *_come_to_nothing(driven.ledger, back, problem))
+        raise
     except BaseException:
         release(driven.ledger, back)
         raise
     _log.info("%s", back)
     return back
+
+
+def _come_to_nothing(ledger: Ledger, back: Run, problem: Exception) -> tuple[Status, str] | tuple[()]:
+    """How a rollback ends that failed before it took anything back: it is in nobody's way then."""
+    return () if find(ledger, back.id or 0, back.table).touched else ("incomplete", str(problem))

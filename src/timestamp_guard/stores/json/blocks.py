@@ -15,7 +15,7 @@ from typing import BinaryIO, Final, Literal, TypeAlias
 import msgspec
 from attrs import define
 
-from .splice import NotJson, end_of, members, skip, value_of
+from .splice import NotJson, end_of, members, read, skip, value_of
 
 __all__ = ["Block", "Shape", "Span", "blocks", "shape_of", "tables_of"]
 
@@ -71,7 +71,7 @@ class Block:
         if not data.endswith(b"\n"):
             ends.append(end)
         starts = [here, *[stop + 1 for stop in ends[:-1]]]
-        return [(start, stop) for start, stop in zip(starts, ends, strict=True) if data[start:stop].strip()]
+        return [(start, stop) for start, stop in zip(starts, ends, strict=True) if data[start:stop].strip(b" \t\r")]
 
     def _elements(self) -> Iterator[Span]:
         data, (here, end) = self.data, self.body
@@ -161,15 +161,17 @@ def _members(data: bytes, start: int) -> list[tuple[str, int, int]]:
                 break  # a key is there twice
             found.append((str(value_of(key[1])), key.end(), end))
             here = end
-        else:
+        if data[here:].strip(b" \t\n\r") == b"}":  # else a key is there twice
             return found
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         pass
-    walked = [(str(value_of(key)), at, end) for _, key, at, end in members(data, start)]
-    if (after := skip(data, end_of(data, start))) < len(data):
-        more = data[after : after + 1] == b"{"
-        raise NotJson(after, "the end; if these are JSON Lines, say jsonl: and not json:" if more else "the end")
-    return walked
+    try:
+        read(data[start:], nonfinite=True)  # whether that is well is for the records to say
+    except NotJson as problem:
+        more = problem.wanted.startswith("the end") and data[start + problem.at : start + problem.at + 1] == b"{"
+        hint = "; if these are JSON Lines, say jsonl: and not json:" if more else ""
+        raise NotJson(start + problem.at, problem.wanted + hint) from None
+    return [(str(value_of(key)), at, end) for _, key, at, end in members(data, start)]
 
 
 # -- reading ----------------------------------------------------------------------------------------------------
@@ -191,8 +193,16 @@ def blocks(file: BinaryIO, shape: Shape, *, table: str | None = None, at: int = 
             return iter(()) if at else _read_whole(file.read(), shape, table)
 
 
+def _first(file: BinaryIO) -> bytes:
+    """The first bytes of a file: enough for a mark of its encoding."""
+    found = b""
+    while len(found) < len(BOM) and (more := file.read(len(BOM) - len(found))):
+        found += more
+    return found
+
+
 def _read_lines(file: BinaryIO, at: int) -> Iterator[Block]:
-    rest = b""
+    rest = b"" if at else _first(file)
     while True:
         more = file.read(SIZE)
         data = rest + more if rest else more
@@ -209,9 +219,11 @@ def _read_array(file: BinaryIO, at: int) -> Iterator[Block]:
     rest, size, passed = b"", SIZE, at
     cut_before = at > 0
     if not at:
-        rest = file.read(SIZE)
-        while (start := _begin(rest)) == len(rest):
-            rest += file.read(SIZE)
+        rest = _first(file)
+        while (start := _begin(rest)) == len(rest) and (more := file.read(SIZE)):
+            rest += more
+        if rest[start : start + 1] != b"[":
+            raise NotJson(start, "an array")
         at = start + 1
         yield Block(rest[:at], 0, "array", (at, at))
         rest = rest[at:]
@@ -247,7 +259,9 @@ def _cut(data: bytes) -> tuple[int, int] | None:
     """
     end = len(data)
     for _ in range(8):
-        end = max(data.rfind(b"}", 0, end), 0)
+        end = data.rfind(b"}", 0, end)
+        if end < 0:
+            break
         comma = skip(data, end + 1)
         if data[comma : comma + 1] == b",":
             try:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import functools
 import operator
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ from .splice import NotJson, Path, path_of, read, skip
 
 __all__ = ["Codec", "Nested"]
 
+_ODD: Final = re.compile(r'["\\\x00-\x1f\ud800-\udfff]')
 _UNSET: Final = msgspec.UNSET
 _path_of: Final = functools.lru_cache(maxsize=256)(path_of)
 
@@ -60,9 +62,12 @@ class Codec:
         self._also = [name for name in also if names is None and paths[name] != (name,)]
         self.flat = names is not None and all(len(path) == 1 for path in paths.values())
         tops = dict.fromkeys(path[0] for path in paths.values())
+        # Others msgspec cannot be told; then whole records are read.
+        self._whole = names is None or any(_ODD.search(top) for top in tops)
+        self.flat = self.flat and not self._whole
         attributes = {top: f"f{index}" for index, top in enumerate(tops)}
         kind: Any = dict
-        if names is not None:
+        if not self._whole:
             fields: list[Any] = [
                 (each, Any, msgspec.field(name=top, default=_UNSET)) for top, each in attributes.items()
             ]
@@ -78,7 +83,7 @@ class Codec:
             self._plain = get if len(names) > 1 else lambda record: (get(record),)
 
     def _picker(self, path: Path, attributes: Mapping[str, str]) -> Callable[[Any], Raw]:
-        whole, attribute = self.names is None, attributes[path[0]]
+        whole, attribute = self._whole, attributes[path[0]]
 
         def pick(record: Any) -> Raw:
             held = record.get(path[0], _UNSET) if whole else getattr(record, attribute)
@@ -105,7 +110,7 @@ class Codec:
             match block.shape:
                 case "lines":
                     found: list[Any] = self._one.decode_lines(body)
-                    if len(found) == body.count(b"\n") + (not body.endswith(b"\n") and bool(body)):
+                    if _one_a_line(body, len(found)):
                         return found
                 case "array":
                     return self._list.decode(b"[" + body + b"]")
@@ -122,7 +127,7 @@ class Codec:
             raise NotJson(start + problem.at, problem.wanted) from None
         if not isinstance(found, dict):
             raise NotJson(skip(data, start), f"a record, which is an object, found {_called(found)}")
-        if self.names is None:
+        if self._whole:
             return found
         return self.kind(**{attribute: found.get(top, _UNSET) for top, attribute in self._tops})
 
@@ -158,8 +163,8 @@ class Codec:
         """Whether the object is there that the field *path* belongs to."""
         if len(path) == 1:
             return True
-        top = next(each for top, each in self._tops if top == path[0]) if self.names is not None else ""
-        held = found.get(path[0]) if self.names is None else getattr(found, top)
+        top = "" if self._whole else next(each for top, each in self._tops if top == path[0])
+        held = found.get(path[0]) if self._whole else getattr(found, top)
         for name in path[1:-1]:
             held = held.get(name) if isinstance(held, dict) else None
         return isinstance(held, dict)
@@ -187,6 +192,19 @@ class Codec:
                 msg = f"record {number + 1} {said} key {each}: name a field that identifies every record, or none"
                 raise NoIdentity(msg)
         return key
+
+
+def _one_a_line(body: bytes, count: int) -> bool:
+    """
+    Whether each of so many records is a line, without anything else.
+
+    Inside of a value a comma stands between `}` and `{`, and text has no line break: so `}`, a line break and `{` are
+    between two records, and if they are between all, nothing else is.
+    """
+    if not body:
+        return True
+    end = b"}\r\n" if body.endswith(b"}\r\n") else b"}\n"
+    return body.startswith(b"{") and body.endswith((end, b"}")) and body.count(end + b"{") == count - 1
 
 
 def _called(value: Any) -> str:

@@ -75,12 +75,18 @@ class Content:
             StoreError: it cannot be read.
         """
         try:
-            with self.raw() as raw:
+            with self.unpacking(), self.raw() as raw:
                 yield self.unpacked(raw)
-        except (EOFError, gzip.BadGzipFile, zlib.error) as problem:
-            raise StoreDamaged(f"{self.name} is packed and damaged ({problem})") from None
         except OSError as problem:
             raise self.trouble(problem) from None
+
+    @contextmanager
+    def unpacking(self) -> Iterator[None]:
+        """Tell of what cannot be unpacked."""
+        try:
+            yield
+        except (EOFError, gzip.BadGzipFile, zlib.error) as problem:
+            raise StoreDamaged(f"{self.name} is packed and damaged ({problem})") from None
         except Exception as problem:
             if type(problem).__name__ != "ZstdError":
                 raise

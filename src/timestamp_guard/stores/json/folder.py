@@ -86,10 +86,10 @@ class Patch:
 
 
 class FolderLedger:
-    """The runs on the file at *path*."""
+    """The runs on the file at *path*; *alone* is what its only table is called now, whatever the file was called before."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, alone: str | None = None) -> None:
+        self.path, self.alone = path, alone
         self.folder = path.with_name(path.name + ".timestamp-guard")
         self._lock: IO[str] | None = None
         self._index: tuple[int, int, list[int]] | None = None
@@ -118,6 +118,10 @@ class FolderLedger:
             if not os.geteuid() and owner.st_uid:
                 os.chown(self.folder, owner.st_uid, owner.st_gid)
             lock = (self.folder / "lock").open("a+", encoding="ascii")
+        except (FileExistsError, NotADirectoryError):
+            raise StoreError(
+                f"{self.folder} is no folder, and the ledger of {self.path.name} belongs there: rename it"
+            ) from None
         except OSError as problem:
             raise StoreReadOnly(
                 f"{self.folder}: {problem.strerror}: the ledger of {self.path.name} is kept there; make its folder writable"
@@ -168,6 +172,8 @@ class FolderLedger:
             version = said["version"]
             if version == VERSION:
                 run = Run(**{**said["run"], "counts": Counts(**said["run"]["counts"])})
+                if said["alone"] and self.alone is not None:
+                    run = evolve(run, table=self.alone)
                 _ = run.generation + run.now + run.started + run.counts.left, dict(json.loads(run.plan)), run.field
                 patch = None if said["patch"] is None else Patch(**said["patch"])
                 aside = [Quarantined(_key(key), reason) for key, reason in said["quarantined"]]
@@ -188,11 +194,12 @@ class FolderLedger:
     def _store(self, run: Run, patch: Patch | None, aside: Sequence[Quarantined]) -> None:
         said = {
             "version": VERSION,
+            "alone": self.alone is not None and run.table == self.alone,
             "run": asdict(evolve(run, lease_until=0)),  # the lock is the lease
             "patch": None if patch is None else asdict(patch),
             "quarantined": [[each.key, each.reason] for each in aside],
         }
-        durably(self._file(run.id, "json"), json.dumps(said, indent=1).encode())
+        durably(self._file(run.id, "json"), json.dumps(said, indent=1, default=str).encode())
         reach(RECORDED)
 
     def begin(self, run: Run) -> Run:
@@ -201,8 +208,11 @@ class FolderLedger:
         known = self.runs()
         for other in known:
             undone = any(each.undoes == other.id and each.status != "running" for each in known)
-            if other.table == run.table and other.open and not undone:
-                msg = f"{other.action} {other.id} on {other.table} is unfinished: finish it first"
+            if other.open and not undone:  # of another table, too: it is one file
+                msg = (
+                    f"{other.action} {other.id} on {other.table} is unfinished: finish it first, or take it back with "
+                    f"timestamp-guard rollback --table {other.table}"
+                )
                 raise RunBusy(msg)
         run = evolve(run, id=max(self._numbers(), default=0) + 1, generation=1, lease_until=0)
         self._store(run, None, ())
@@ -241,6 +251,14 @@ class FolderLedger:
         self._store(run, patch, aside)
 
     # -- changes
+
+    def new(self, run: Run) -> Path:
+        """
+        What a run is to put in place is there, until it is.
+
+        So where it is there, the run has put nothing in place since.
+        """
+        return self._file(run.id, "new")
 
     def recorder(self, run: Run) -> Path:
         """Where the changes of a run go."""

@@ -174,6 +174,10 @@ class Filling:
                 break
         else:
             return None
+        # Each must be in the line of its record: nothing else tells records apart that are alike.
+        lines_before = [data.count(b"\n", start, end) for start, end in zip([0, *places], places, strict=False)]
+        if lines_before != [index - before for index, before in zip(nulls, [0, *nulls], strict=False)]:
+            return None
         # Done list by list and not line by line: it is the loop over millions of lines that takes the time.
         records = [found[index] for index in nulls]
         raws = [getattr(record, copies.source) for record in records]

@@ -18,7 +18,7 @@ from ...errors import StoreError, StoreFull, StoreReadOnly, UsageError
 from .content import Content
 from .folder import sync_folder
 
-__all__ = ["NEW", "Identity", "Replacement", "bytes_of", "digest_of", "identity_of", "refuse"]
+__all__ = ["Identity", "Replacement", "bytes_of", "digest_of", "identity_of", "refuse"]
 
 COPIED: Final = point("json: copy written")
 RENAMED: Final = point("json: file renamed")
@@ -33,9 +33,6 @@ ELSEWHERE: Final = frozenset(
 """File systems of other machines, on which locks and renames promise less."""
 
 FLUSH: Final = 32 * 2**20
-
-NEW: Final = "new"
-"""What is to be put in place is called so, until it is."""
 
 
 def identity_of(found: os.stat_result) -> Identity:
@@ -87,6 +84,8 @@ def refuse(path: Path) -> None:
         raise StoreReadOnly(f"{path} can only be read: make it writable")
     if not os.access(path.parent, os.W_OK):
         raise StoreReadOnly(f"the folder of {path} can only be read: make it writable, for the file is replaced in it")
+    if not os.access(path.parent, os.R_OK | os.X_OK):
+        raise StoreReadOnly(f"the folder of {path} cannot be read: make it readable, for it is brought to the disk too")
     free = shutil.disk_usage(path.parent).free
     if free < found.st_size + FLUSH // 32:
         raise StoreFull(
@@ -108,11 +107,14 @@ def _file_system(path: Path) -> str | None:
 
 
 class Replacement:
-    """What is to stand in the place of the file of *content*: written beside it, in *folder*."""
+    """What is to stand in the place of the file of *content*: written beside it, at *part*."""
 
-    def __init__(self, content: Content, folder: Path, source: BinaryIO) -> None:
+    renamed = False
+    """Whether it is in place."""
+
+    def __init__(self, content: Content, part: Path, source: BinaryIO) -> None:
         self.content = content
-        self.part = folder / NEW
+        self.part = part
         self._source = source
         self.identity = identity_of(os.fstat(source.fileno()))
         self._before, self._after = hashlib.sha256(), hashlib.sha256()
@@ -169,6 +171,7 @@ class Replacement:
             with suppress(OSError):  # some are the system's own
                 os.setxattr(handle, name, os.getxattr(self._source.fileno(), name))
         os.fsync(handle)
+        self._made = os.fstat(handle).st_ino
         self._file.close()
 
     def commit(self) -> Identity:
@@ -180,21 +183,23 @@ class Replacement:
         """
         path = self.content.path
         try:
-            now = identity_of(path.stat())
+            now, ours = identity_of(path.stat()), self.part.stat().st_ino == self._made
         except OSError:
-            now = None
-        if now != self.identity:
+            now, ours = None, False
+        if now != self.identity or not ours:
             raise StoreError(
                 f"{path} was changed by somebody else while it was read; nothing of it was touched: call again"
             )
         try:
             self.part.replace(path)
+            self.renamed = True
             reach(RENAMED)
             sync_folder(path.parent)
+            sync_folder(self.part.parent)
+            reach(SYNCED)
+            return identity_of(path.stat())
         except OSError as problem:
             raise self.content.trouble(problem) from None
-        reach(SYNCED)
-        return identity_of(path.stat())
 
     def abandon(self) -> None:
         """Leave everything as it was."""

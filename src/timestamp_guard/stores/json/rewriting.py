@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, Final
 from attrs import evolve, frozen
 
 from ..._faults import point, reach
-from ...errors import StoreDamaged, StoreError
+from ...errors import StoreDamaged
 from ...job import Job
 from ...ledger import Run
 from ..base import Clock, Step
@@ -23,7 +23,7 @@ from .patching import Filling, Patched
 from .replace import Identity, Replacement, refuse
 from .splice import NotJson
 
-__all__ = ["DONE", "MADE", "PROMISED", "Records", "Rewriting", "placed", "told"]
+__all__ = ["DONE", "MADE", "PROMISED", "Records", "Rewriting", "kept", "placed", "told"]
 
 RECORDED: Final = point("json: changes recorded")
 PROMISED: Final = point("json: intent recorded")
@@ -64,7 +64,7 @@ class Rewriting:
             raw = self._stack.enter_context(records.content.raw())
             self._size = max(1, records.content.path.stat().st_size)
             self._raw = raw
-            self.new = Replacement(records.content, records.ledger.folder, raw)
+            self.new = Replacement(records.content, records.ledger.new(run), raw)
             self._stack.callback(self.new.abandon)
             self._changes = self._stack.enter_context(records.ledger.recorder(run).open("wb"))
             self._blocks = records.blocks(records.content.unpacked(raw))
@@ -109,14 +109,11 @@ class Rewriting:
         reach(RECORDED)
         before, after = self.new.finish()
         aside = filling.quarantined
-        keyed = bool(self.records.key) or self._named or self.records.shape == "record"
+        keyed = bool(self.records.key) or self._named
         ledger.promise(run, Patch(before, after, filling.changed, key=self.records.key, keyed=keyed), aside)
-        reach(PROMISED)
-        try:
+        with kept(ledger, run, self.new):
+            reach(PROMISED)
             identity = self.new.commit() if filling.changed else self.new.identity
-        except StoreError:
-            ledger.promise(run, None)
-            raise
         counts = evolve(run.counts, changed=filling.changed, quarantined=len(aside))
         run = ledger.save(evolve(run, counts=counts, found=filling.changed, cursor=MADE))
         reach(DONE)
@@ -129,10 +126,22 @@ class Rewriting:
 
 
 @contextlib.contextmanager
+def kept(ledger: FolderLedger, run: Run, new: Replacement) -> Iterator[None]:
+    """Take back what was promised where it is not made; where it is, or may be, the promise stands."""
+    try:
+        yield
+    except BaseException:
+        if not new.renamed:
+            ledger.promise(run, None)
+        raise
+
+
+@contextlib.contextmanager
 def told(content: Content) -> Iterator[None]:
     """Tell where in a file something is wrong."""
     try:
-        yield
+        with content.unpacking():
+            yield
     except NotJson as problem:
         line, column = content.at(problem.at)
         raise StoreDamaged(f"{content.name}, line {line}, column {column}: wanted {problem.wanted}") from None

@@ -5,6 +5,7 @@ Records in a file of JSON or JSON Lines: judged as they stand, and patched byte 
 from __future__ import annotations
 
 import contextlib
+import secrets
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -37,8 +38,8 @@ from .codec import Codec, Nested
 from .content import Content
 from .folder import FolderLedger, Patch
 from .patching import Filling, codec_for
-from .replace import NEW, Identity, Replacement, bytes_of, digest_of, identity_of, refuse
-from .rewriting import DONE, MADE, PROMISED, Records, Rewriting, placed, told
+from .replace import Identity, Replacement, bytes_of, digest_of, identity_of, refuse
+from .rewriting import DONE, MADE, PROMISED, Records, Rewriting, kept, placed, told
 from .undoing import by_key, exactly
 
 __all__ = ["JsonStore", "tables_in"]
@@ -78,7 +79,7 @@ class JsonStore:
         self.nonfinite, self.read_only = nonfinite, read_only
         self.shape, known = _look(self.content, lines=lines, table=table)
         self.name = self._named(table, known)
-        self.ledger = FolderLedger(self.content.path)
+        self.ledger = FolderLedger(self.content.path, None if self.shape == "tables" else self.name)
         self._walk: Rewriting | None = None
         self._digested: tuple[Identity, str] | None = None
         self._known: tuple[Identity, Assessment] | None = None
@@ -279,8 +280,7 @@ class JsonStore:
             counts = evolve(run.counts, changed=patch.changed, refused=patch.refused, quarantined=len(aside))
             run = self.ledger.save(evolve(run, counts=counts, cursor=MADE))
             return Step(run, done=True, touched=patch.changed)
-        # What a rename would have taken away is still there: nothing was put in place.
-        if digest != patch.before and not (self.ledger.folder / NEW).exists():
+        if digest != patch.before and not self._never_made(run):
             raise StoreError(
                 f"{self.content.path} is neither what run {run.id} found nor what it makes: somebody else changed it, and "
                 f"nothing of it was touched; take run {run.id} back, and begin a new one"
@@ -300,7 +300,7 @@ class JsonStore:
             return Step(self.ledger.save(run), done=True)  # it never came so far
         with contextlib.ExitStack() as stack:
             raw = stack.enter_context(self.content.raw())
-            new = Replacement(self.content, self.ledger.folder, raw)
+            new = Replacement(self.content, self.ledger.new(run), raw)
             stack.callback(new.abandon)
             with told(self.content):
                 if digest == patch.after:
@@ -317,8 +317,9 @@ class JsonStore:
                     f"the ledger in {self.ledger.folder} does not give back what run {undone.id} found: nothing was touched"
                 )
             self.ledger.promise(run, Patch(before, after, restored, refused))
-            reach(PROMISED)
-            new.commit()
+            with kept(self.ledger, run, new):
+                reach(PROMISED)
+                new.commit()
         counts = Counts(changed=restored, refused=refused)
         run = self.ledger.save(evolve(run, counts=counts, cursor=MADE))
         reach(DONE)
@@ -341,17 +342,24 @@ class JsonStore:
             return None if patch is None else patch.before
         self._refuse()
         digest = self._digest()
-        if digest not in {patch.before, patch.after} and not patch.keyed and not self._never_made(run):
-            raise NoIdentity(
-                f"{self.content.path} was changed since run {run.id}, whose records have no key by which they could be "
-                f"found again: nothing was taken back; put the file back as the run left it, or see timestamp-guard runs "
-                f"export {run.id} for the old values"
-            )
-        return patch.before if self._never_made(run) else digest
+        if digest in {patch.before, patch.after} or (patch.keyed and not self._never_made(run)):
+            return digest
+        if self._never_made(run):
+            return patch.before
+        raise NoIdentity(
+            f"{self.content.path} was changed since run {run.id}, whose records have no key by which they could be "
+            f"found again: nothing was taken back; put the file back as the run left it, or see timestamp-guard runs "
+            f"export {run.id} for the old values"
+        )
 
     def _never_made(self, run: Run) -> bool:
-        """Whether an unfinished run never put its file in place: it is still there then."""
-        return run.cursor != MADE and run.finished is None and (self.ledger.folder / NEW).exists()
+        """Whether a run that promised to never put its file in place: it is there still, and another one."""
+        if run.cursor == MADE:
+            return False
+        try:
+            return self.ledger.new(run).stat().st_ino != self.content.path.stat().st_ino
+        except OSError:
+            return False
 
     def _digest(self) -> str:
         """The digest of the content, computed once for as long as nobody changes the file."""
@@ -390,8 +398,7 @@ class JsonStore:
             raise UsageError(msg)
         if not path.parent.is_dir():
             raise StoreMissing(f"there is no folder {path.parent} for the backup {path.name}")
-        part = path.with_name(path.name + ".part")
-        part.unlink(missing_ok=True)  # what a killed process left
+        part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")  # a name that nobody has
         try:
             part.touch(mode=0o600, exist_ok=False)
             shutil.copy2(source, part)

@@ -20,6 +20,7 @@ from .splice import Gap, Member, find, path_of, put, skip, take, value_of
 __all__ = ["by_key", "exactly"]
 
 SIZE: Final = 2**18
+ENDLESS: Final = (float("inf"), float("-inf"))
 
 
 def exactly(file: BinaryIO, spans: Iterator[tuple[int, int, bytes]], new: Replacement) -> int:
@@ -124,4 +125,5 @@ def _keys(codec: Codec, number: int, block: Block, found: list[object]) -> Itera
     for index, record in enumerate(found):
         key = codec.key(record, number + index, None if block.names is None else block.names[index])
         parts = key if isinstance(key, tuple) else (key,)
-        yield None if any(part is ABSENT or isinstance(part, dict | list) for part in parts) else key
+        strange = any(part is ABSENT or isinstance(part, dict | list) or part in ENDLESS for part in parts)
+        yield None if strange else key

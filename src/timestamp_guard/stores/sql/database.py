@@ -8,6 +8,7 @@ one's back.
 from __future__ import annotations
 
 import contextlib
+import secrets
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping
@@ -200,8 +201,7 @@ class Database:
             raise UsageError(f"there is a file {path} already: name one for the backup that is not there")
         if not path.parent.is_dir():
             raise StoreMissing(f"there is no folder {path.parent} for the backup {path.name}")
-        part = path.with_name(path.name + ".part")
-        part.unlink(missing_ok=True)  # what a killed process left
+        part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")  # a name that nobody has
         ((mode,),) = self.rows("PRAGMA journal_mode")
         try:
             with self._named(path), contextlib.closing(sqlite3.connect(part, isolation_level=None)) as copy:
