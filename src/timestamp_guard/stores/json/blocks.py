@@ -155,7 +155,7 @@ def _members(data: bytes, start: int) -> list[tuple[str, int, int]]:
         while value := next(values, None):
             key = KEY.match(data, here)
             if key is None:
-                raise NotJson(here, "a key in double quotes")
+                break
             end = key.end() + len(raw := memoryview(value))
             if data[key.end() : end] != raw:
                 break  # a key is there twice
@@ -217,7 +217,7 @@ def _read_lines(file: BinaryIO, at: int) -> Iterator[Block]:
 
 def _read_array(file: BinaryIO, at: int) -> Iterator[Block]:
     rest, size, passed = b"", SIZE, at
-    cut_before = at > 0
+    cut_before = False
     if not at:
         rest = _first(file)
         while (start := _begin(rest)) == len(rest) and (more := file.read(SIZE)):

@@ -199,12 +199,13 @@ def _one_a_line(body: bytes, count: int) -> bool:
     Whether each of so many records is a line, without anything else.
 
     Inside of a value a comma stands between `}` and `{`, and text has no line break: so `}`, a line break and `{` are
-    between two records, and if they are between all, nothing else is.
+    between two records. If they are between all, and there are no other line breaks, each record is a line.
     """
     if not body:
         return True
     end = b"}\r\n" if body.endswith(b"}\r\n") else b"}\n"
-    return body.startswith(b"{") and body.endswith((end, b"}")) and body.count(end + b"{") == count - 1
+    between = body.count(b"\n") - body.endswith(b"\n")
+    return body.startswith(b"{") and body.endswith((end, b"}")) and between == count - 1 == body.count(end + b"{")
 
 
 def _called(value: Any) -> str:
