@@ -964,12 +964,12 @@ def test_only_looking(tmp_path: Path, mode: str) -> None:
 @pytest.mark.parametrize("mode", ["DELETE", "WAL"])
 def test_backup(tmp_path: Path, mode: str) -> None:
     """
-    A backup is the file as it was before the first change.
+    A backup is the file as it was before the first change; what is called nearly so is left alone.
     """
     path = plain(tmp_path / "app.db")
     do(path, f"PRAGMA journal_mode = {mode}")
     before = dump(path)
-    (tmp_path / "copy.db.part").write_bytes(b"left by a killed process")
+    (tmp_path / "copy.db.part").write_bytes(b"somebody's")
 
     with opened(path) as store:
         backfill(store, GUARD, REPAIR, now=NOW, backup=tmp_path / "copy.db")
@@ -980,7 +980,8 @@ def test_backup(tmp_path: Path, mode: str) -> None:
 
     assert before != dump(path)
     assert before["services"] == dump(tmp_path / "copy.db")["services"]
-    assert {"app.db", "copy.db"} == {each.name for each in tmp_path.iterdir()}
+    assert {"app.db", "copy.db", "copy.db.part"} == {each.name for each in tmp_path.iterdir()}
+    assert b"somebody's" == (tmp_path / "copy.db.part").read_bytes()
 
 
 @pytest.mark.parametrize(
