@@ -220,9 +220,14 @@ def records(*, line: bool = False) -> st.SearchStrategy[bytes]:
     return objects(values(line=line), line=line).map(str.encode)
 
 
-PATHS: Final = st.lists(st.sampled_from(FIELDS), min_size=1, max_size=1) | st.lists(
-    st.sampled_from(("meta", "updatedAt", "é")), min_size=2, max_size=3
-)
+@st.composite
+def paths(draw: st.DrawFn, record: bytes) -> Path:
+    """A field that is in the record, in an object of it, or that is not there."""
+    here, path = tree(record), [draw(st.sampled_from(FIELDS))]
+    while isinstance(here, Object) and here and draw(st.integers(0, 4)):
+        name, here = draw(st.sampled_from(here))
+        path[-1:] = [name, path[-1]]
+    return tuple(path[:-1] if len(path) > 1 and draw(st.integers(0, 4)) else path)
 
 
 # -- one record -------------------------------------------------------------------------------------------------
@@ -245,7 +250,8 @@ class Case:
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
     lead = draw(st.sampled_from((b"", b" ", b'[{"updatedAt":1}, ', b'{"a":')))
-    return Case(lead, draw(records()), tuple(draw(PATHS)), draw(values(depth=1)).encode())
+    record = draw(records())
+    return Case(lead, record, draw(paths(record)), draw(values(depth=1)).encode())
 
 
 def found(case: Case) -> Member | Gap | None:

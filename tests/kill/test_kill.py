@@ -317,7 +317,9 @@ def test_frozen(nursery: Nursery, calm: Any, tmp_path: Path, kind: str, point: s
 
             if point in KINDS[kind].locked:
                 if kind != "folder":  # there, the lock of the system has no end
-                    assert str(worker.LOCKED) == nursery.run(act, path)
+                    # Of a file, all may be recorded by then: who finds nothing to do needs no lock.
+                    over = kind == "json" and any(run[:2] == (act, "complete") for run in history(path))
+                    assert str(0 if over else worker.LOCKED) == nursery.run(act, path)
                 assert "0" == nursery.go_on(frozen_one)
                 assert said.states[act] == state(path)
                 continue

@@ -8,6 +8,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import BinaryIO, Final
 
+from ...errors import UsageError
 from ...instants import ABSENT
 from ..base import same
 from .blocks import Block
@@ -20,7 +21,6 @@ from .splice import Gap, Member, find, path_of, put, skip, take, value_of
 __all__ = ["by_key", "exactly"]
 
 SIZE: Final = 2**18
-ENDLESS: Final = (float("inf"), float("-inf"))
 
 
 def exactly(file: BinaryIO, spans: Iterator[tuple[int, int, bytes]], new: Replacement) -> int:
@@ -77,7 +77,7 @@ def by_key(
                 (record.key, record.before, record.after),
             )
         for number, block, found in _numbered(stretches()):
-            keys = [(written_key(key),) for key in _keys(codec, number, block, found)]
+            keys = [(key,) for key in _keys(codec, number, block, found)]
             database.executemany("UPDATE changes SET seen = seen + 1 WHERE key = ?", keys)
         restored = 0
         for number, block, found in _numbered(stretches()):
@@ -85,7 +85,7 @@ def by_key(
             done = 0
             for index, key in enumerate(_keys(codec, number, block, found)):
                 hit = database.execute(
-                    "SELECT before, after FROM changes WHERE key = ? AND seen = 1", (written_key(key),)
+                    "SELECT before, after FROM changes WHERE key = ? AND seen = 1", (key,)
                 ).fetchone()
                 if hit is None:
                     continue
@@ -121,9 +121,11 @@ def _numbered(stretches: Iterator[tuple[Block, list[object]]]) -> Iterator[tuple
         number += len(found)
 
 
-def _keys(codec: Codec, number: int, block: Block, found: list[object]) -> Iterator[object]:
+def _keys(codec: Codec, number: int, block: Block, found: list[object]) -> Iterator[bytes]:
+    """The keys of records as the ledger has them; of one that no ledger could have, nothing."""
     for index, record in enumerate(found):
-        key = codec.key(record, number + index, None if block.names is None else block.names[index])
-        parts = key if isinstance(key, tuple) else (key,)
-        strange = any(part is ABSENT or isinstance(part, dict | list) or part in ENDLESS for part in parts)
-        yield None if strange else key
+        key = codec.key(record, number + index, block.name(index))
+        try:
+            yield b"" if key is ABSENT else written_key(key)
+        except UsageError:
+            yield b""
