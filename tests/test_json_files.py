@@ -801,6 +801,13 @@ def test_alike_records(tmp_path: Path) -> None:
 
     assert [lines[0].replace("null", "1700000000000"), lines[1]] == path.read_text("utf-8").splitlines()
 
+    both = '{"createdAt": 1700000000000, "updatedAt": null, "x": [{"updatedAt": null}]}'
+    sound = '{"createdAt": 1700000000000, "updatedAt": 1700000000000}'
+    text = f"{sound}\n\n{lines[1]}\n\n{both}\n"  # an empty line counts for none
+    fill(made(path, text), key=None)
+
+    assert text.replace('updatedAt": null, "x"', 'updatedAt": 1700000000000, "x"') == path.read_text("utf-8")
+
 
 def test_a_file_and_its_ledger_move(tmp_path: Path) -> None:
     """

@@ -49,6 +49,8 @@ class Block:
     body: Span
     names: Sequence[str] | None = None
     _spans: list[Span] | None = None
+    one_a_line: bool = False
+    """Whether it is known that each of its lines is a record, and none is empty."""
 
     def spans(self) -> list[Span]:
         """

@@ -111,6 +111,7 @@ class Codec:
                 case "lines":
                     found: list[Any] = self._one.decode_lines(body)
                     if _one_a_line(body, len(found)):
+                        block.one_a_line = True
                         return found
                 case "array":
                     return self._list.decode(b"[" + body + b"]")

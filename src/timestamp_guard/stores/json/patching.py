@@ -149,7 +149,7 @@ class Filling:
         """
         found = self.codec.read(block)
         parted = self._part(found, moment)
-        if parted is not None and block.shape == "lines" and not parted[0] and parted[1] == parted[3]:
+        if parted is not None and block.one_a_line and not parted[0] and parted[1] == parted[3]:
             patched = self._swiftly(block, found, number, parted[1], at)
             if patched is not None or not parted[1]:
                 return len(found), patched
