@@ -522,6 +522,20 @@ def show(instant: int) -> str:
     return _civil(instant) + "Z"
 
 
+def ensure_no_datetimes(given: Encodings, place: str) -> None:
+    """
+    Make sure that no field is declared a native datetime, for which *place* has no type.
+
+    Raises:
+        UsageError: one is.
+    """
+    each = [given] if isinstance(given, str | Encoding) else list(given.values())
+    for encoding in map(Encoding.parse, each):
+        if encoding.name == "datetime":
+            msg = f"{place} has no type for datetimes: declare how they are written, as rfc3339, iso8601 or epoch_ms"
+            raise UsageError(msg)
+
+
 def brief(raw: Raw) -> str:
     """A raw value for people: its repr, cut where it is long, and safe for integers of any size."""
     if isinstance(raw, int) and not isinstance(raw, bool) and abs(raw) > 10**40:

@@ -16,11 +16,9 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
 
 from ...errors import MissingExtra, StoreDamaged, StoreError, StoreMissing, StoreReadOnly, UsageError
+from .. import STDIN
 
-__all__ = ["STDIN", "Content", "incoming"]
-
-STDIN: Final = "-"
-"""The address of what comes in."""
+__all__ = ["Content", "incoming"]
 
 _CHUNK: Final = 2**20
 

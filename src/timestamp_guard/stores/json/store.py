@@ -27,7 +27,7 @@ from ...errors import (
     UnknownName,
     UsageError,
 )
-from ...instants import Encoding, Encodings, encodings_for
+from ...instants import Encodings, encodings_for, ensure_no_datetimes
 from ...job import Job
 from ...ledger import Counts, Cursor, Run
 from ...rules import Guard
@@ -73,7 +73,7 @@ class JsonStore:
         nonfinite: bool = False,
     ) -> None:
         self.encodings = encodings
-        _refuse_datetimes(encodings)
+        ensure_no_datetimes(encodings, "JSON")
         self.content = Content(path)
         self.key: tuple[str, ...] = (key,) if isinstance(key, str) else tuple(key or ())
         self.nonfinite, self.read_only = nonfinite, read_only
@@ -459,11 +459,3 @@ def _names(record: Mapping[str, Any], before: str, found: dict[str, None]) -> No
         found[path] = None
         if isinstance(value, dict) and before.count(".") < 3:
             _names(value, path + ".", found)
-
-
-def _refuse_datetimes(given: Encodings) -> None:
-    each = [given] if isinstance(given, str | Encoding) else list(given.values())
-    for encoding in map(Encoding.parse, each):
-        if encoding.name == "datetime":
-            msg = "JSON has no type for datetimes: declare how they are written, as rfc3339, iso8601 or epoch_ms"
-            raise UsageError(msg)

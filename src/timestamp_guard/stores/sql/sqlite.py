@@ -20,7 +20,7 @@ from ...engine.stepwise import assess as assess_pages
 from ...engine.stepwise import fairly
 from ...engine.stepwise import survey as survey_pages
 from ...errors import PlanChanged, UsageError, WriteFailed, WriteUndone
-from ...instants import Cause, Encoding, Encodings, brief, encodings_for
+from ...instants import Cause, Encodings, brief, encodings_for, ensure_no_datetimes
 from ...job import Job
 from ...ledger import Change, Cursor, Key, Run, freeze, thaw
 from ...predicate import Fault, violations
@@ -88,7 +88,7 @@ class SqliteStore:
         timeout: float = 5.0,
     ) -> None:
         self.encodings = encodings
-        self._refuse_datetimes()
+        ensure_no_datetimes(encodings, "SQLite")
         self.database = Database(path_of(url), read_only=read_only, timeout=timeout)
         self._log: Log | None = None
         try:
@@ -124,14 +124,6 @@ class SqliteStore:
             self.database.run("PRAGMA wal_autocheckpoint = 0")
             self._log = Log(self.database)
             self.database.run("PRAGMA synchronous = NORMAL")
-
-    def _refuse_datetimes(self) -> None:
-        given = self.encodings
-        each = [given] if isinstance(given, str | Encoding) else list(given.values())
-        for encoding in map(Encoding.parse, each):
-            if encoding.name == "datetime":
-                msg = "SQLite has no type for datetimes: declare how they are written, as rfc3339, iso8601 or epoch_ms"
-                raise UsageError(msg)
 
     # -- what it is
 
