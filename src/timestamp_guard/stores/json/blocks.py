@@ -49,8 +49,8 @@ class Block:
     body: Span
     names: Sequence[str] | None = None
     _spans: list[Span] | None = None
-    one_a_line: bool = False
-    """Whether it is known that each of its lines is a record, and none is empty."""
+    lines: Sequence[bytes] | None = None
+    """Its lines, where each was read as one record."""
 
     def spans(self) -> list[Span]:
         """

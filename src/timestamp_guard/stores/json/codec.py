@@ -4,10 +4,12 @@ What is read of a record: some of its fields, and no more, by msgspec; what that
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import io
 import operator
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -107,16 +109,15 @@ class Codec:
         try:
             if not body.isascii():
                 body.decode()  # msgspec does not look at text that it skips
-            match block.shape:
-                case "lines":
-                    found: list[Any] = self._one.decode_lines(body)
-                    if _one_a_line(body, len(found)):
-                        block.one_a_line = True
-                        return found
-                case "array":
-                    return self._list.decode(b"[" + body + b"]")
-                case _:
-                    pass
+            if block.shape == "array":
+                return self._list.decode(b"[" + body + b"]")
+            if block.shape == "lines":
+                lines = io.BytesIO(body).readlines()
+                with contextlib.suppress(msgspec.MsgspecError):  # of an empty line
+                    # One by one: decode_lines() takes several records of one line, and one of several lines, too.
+                    found = list(map(self._one.decode, lines))
+                    block.lines = lines
+                    return found
             return [self._one.decode(block.data[start:stop]) for start, stop in block.spans()]
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
             return [self._slowly(block.data, start, stop) for start, stop in block.spans()]
@@ -139,13 +140,12 @@ class Codec:
         except (msgspec.MsgspecError, RecursionError):
             return self._slowly(data, 0, len(data))
 
-    def many(self, records: Sequence[bytes], *, one_a_line: bool) -> list[Any]:
-        """Several records, at once where each is one line."""
+    def lines(self, records: Iterable[bytes]) -> list[Any]:
+        """Records of which each is a line that could be read before: nothing where one cannot be now."""
         try:
-            found: list[Any] = self._one.decode_lines(b"\n".join(records)) if one_a_line else []
+            return list(map(self._one.decode, records))
         except (msgspec.MsgspecError, RecursionError):
-            found = []
-        return found if len(found) == len(records) else [self.one(record) for record in records]
+            return []
 
     # -- what was read
 
@@ -193,20 +193,6 @@ class Codec:
                 msg = f"record {number + 1} {said} key {each}: name a field that identifies every record, or none"
                 raise NoIdentity(msg)
         return key
-
-
-def _one_a_line(body: bytes, count: int) -> bool:
-    """
-    Whether each of so many records is a line, without anything else.
-
-    Inside of a value a comma stands between `}` and `{`, and text has no line break: so `}`, a line break and `{` are
-    between two records. If they are between all, and there are no other line breaks, each record is a line.
-    """
-    if not body:
-        return True
-    end = b"}\r\n" if body.endswith(b"}\r\n") else b"}\n"
-    between = body.count(b"\n") - body.endswith(b"\n")
-    return body.startswith(b"{") and body.endswith((end, b"}")) and between == count - 1 == body.count(end + b"{")
 
 
 def _called(value: Any) -> str:

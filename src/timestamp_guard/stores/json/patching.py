@@ -94,7 +94,7 @@ class Filling:
         self._path = path_of(job.field)
         self._copies = None if samples or aside else _Copies.of(job, codec)
         name = written(self._path[-1])
-        self._nulls = [re.compile(re.escape(name) + colon + b"null") for colon in (b":", b": ")]
+        self._nulls = [name + colon + b"null" for colon in (b":", b": ")]
 
     def look(self, block: Block, number: int, moment: Moment) -> tuple[list[Any], dict[int, Mend]]:
         """
@@ -149,9 +149,11 @@ class Filling:
         """
         found = self.codec.read(block)
         parted = self._part(found, moment)
-        if parted is not None and block.one_a_line and not parted[0] and parted[1] == parted[3]:
-            patched = self._swiftly(block, found, number, parted[1], at)
-            if patched is not None or not parted[1]:
+        if parted is not None and block.lines is not None and not parted[0] and parted[1] == parted[2] == parted[3]:
+            if not parted[1]:
+                return len(found), None
+            patched = self._swiftly(block, block.lines, found, number, parted[1], at)
+            if patched is not None:
                 return len(found), patched
         work = self._work(block, found, number, moment, parted)
         if not work:
@@ -159,42 +161,36 @@ class Filling:
         return len(found), self._patched(block, found, number, work, at)
 
     def _swiftly(
-        self, block: Block, found: Sequence[Any], number: int, nulls: Sequence[int], at: int
+        self, block: Block, lines: Sequence[bytes], found: Sequence[Any], number: int, nulls: Sequence[int], at: int
     ) -> Patched | None:
         """
-        Lines of which some hold null, one after another, and nothing else is to be done; None where it cannot be proved.
+        Records of a line each, of which some hold null, and nothing else is to be done; None where it cannot be proved.
+
+        Done list by list and not record by record: it is the loop over millions of them that takes the time.
         """
-        copies, data = self._copies, block.data
-        if copies is None or not nulls:
+        copies = self._copies
+        if copies is None:
             return None
-        places: list[int] = []
+        records = [found[index] for index in nulls]
+        raws = [getattr(record, copies.source) for record in records]
+        if {*map(type, raws)} != {int}:
+            return None  # others have a spelling that is theirs
+        olds = [lines[index] for index in nulls]
         for null in self._nulls:
-            places = [found.end() - 4 for found in null.finditer(data)]
-            if len(places) == len(nulls):
+            places = [line.rfind(null) for line in olds]
+            if min(places) >= 0:
                 break
         else:
             return None
-        # Each must be in the line of its record: nothing else tells records apart that are alike.
-        lines_before = [data.count(b"\n", start, end) for start, end in zip([0, *places], places, strict=False)]
-        if lines_before != [index - before for index, before in zip(nulls, [0, *nulls], strict=False)]:
-            return None
-        # Done list by list and not line by line: it is the loop over millions of lines that takes the time.
-        records = [found[index] for index in nulls]
-        raws = [getattr(record, copies.source) for record in records]
-        if not all(type(raw) is int for raw in raws):
-            return None  # others have a spelling that is theirs
         values = list(map(b"%d".__mod__, raws))
-        starts = [data.rfind(b"\n", 0, place) + 1 for place in places]
-        starts[0] = max(starts[0], block.body[0])
-        stops = [data.find(b"\n", place) for place in places]
-        stops[-1] = len(data) if stops[-1] < 0 else stops[-1]
-        changed = [
-            data[start:place] + value + data[place + 4 : stop]
-            for start, place, value, stop in zip(starts, places, values, stops, strict=True)
+        before = len(null) - 4
+        news = [
+            line[: place + before] + value + line[place + before + 4 :]
+            for line, place, value in zip(olds, places, values, strict=True)
         ]
         for record, raw in zip(records, raws, strict=True):
             setattr(record, copies.target, raw)
-        if self.codec.many(changed, one_a_line=True) != records:
+        if self.codec.lines(news) != records:
             for record in records:
                 setattr(record, copies.target, None)
             return None
@@ -203,16 +199,16 @@ class Filling:
         else:
             keys = [b"%d" % (number + index + 1) for index in nulls]
         lengths = list(map(len, values))
-        shifts = itertools.accumulate([at, *[length - 4 for length in lengths]])
-        moved = [place + shift for place, shift in zip(places, shifts, strict=False)]
-        lines = map(b"%d\t%d\tnull\t%b\t0\t%b\n".__mod__, zip(moved, lengths, values, keys, strict=True))
-        parts: list[bytes] = [b""] * (2 * len(places) + 1)
-        parts[1::2] = values
-        ends = [0, *[place + 4 for place in places]]
-        parts[::2] = [data[end:place] for end, place in zip(ends, [*places, len(data)], strict=True)]
+        starts = list(itertools.accumulate(map(len, lines), initial=at + block.body[0] + before))
+        shifts = itertools.accumulate([length - 4 for length in lengths], initial=0)
+        moved = [starts[index] + place + shift for index, place, shift in zip(nulls, places, shifts, strict=False)]
+        said = map(b"%d\t%d\tnull\t%b\t0\t%b\n".__mod__, zip(moved, lengths, values, keys, strict=True))
+        parts = [block.data[: block.body[0]], *lines]
+        for index, new in zip(nulls, news, strict=True):
+            parts[index + 1] = new
         self.estimate.mended(0, len(records))
         self.changed += len(records)
-        return Patched(b"".join(parts), b"".join(lines))
+        return Patched(b"".join(parts), b"".join(said))
 
     def _patched(
         self, block: Block, found: Sequence[Any], number: int, work: dict[int, Mend], at: int
@@ -233,7 +229,7 @@ class Filling:
             places.append(place)
             values.append(value)
             changed.append(text if place is None else put(text, place, name, value))
-        again = self.codec.many(changed, one_a_line=block.shape == "lines")
+        again = [self.codec.one(each) for each in changed]
         if not self._all_proved(found, work, again):
             for nth, (index, mend) in enumerate(work.items()):
                 places[nth], changed[nth] = self._proved(
@@ -270,8 +266,9 @@ class Filling:
             held = getattr(record, self._copies.target)
             if held is None:
                 for null in self._nulls:
-                    if places := [null_at.end() for null_at in null.finditer(text)]:
-                        return Member(places[-1] - 4, places[-1], (0, 0))
+                    if (place := text.rfind(null)) >= 0:
+                        end = place + len(null)
+                        return Member(end - 4, end, (0, 0))
             elif held is UNSET and text.endswith(b"}") and (style := _STYLE.match(text)):
                 return Gap(len(text[:-1].rstrip(b" \t\r\n")), b"," + style[2], style[1])
         return find(text, skip(text, 0), self._path)
