@@ -54,6 +54,7 @@ class Table:
     encodings: Encodings
     repair: Repair | None = None
     key: tuple[str, ...] = ()
+    nonfinite: bool = False
 
     @classmethod
     def of(
@@ -70,6 +71,7 @@ class Table:
         fill: Sequence[Candidate] = (),
         also: Iterable[str] = (),
         key: Sequence[str] = (),
+        nonfinite: bool = False,
     ) -> Table:
         """
         Put together what is said of a table.
@@ -84,7 +86,7 @@ class Table:
             msg = f"also ({', '.join(codes)}) says what else may be mended, and fill does not say from what"
             raise UsageError(msg)
         repair = Repair(updated, tuple(fill), MISSING | set(codes)) if fill else None  # type: ignore[arg-type]  # Repair tells codes from other text
-        table = cls(url, name, updated, guard, encoding, repair, tuple(key))
+        table = cls(url, name, updated, guard, encoding, repair, tuple(key), nonfinite)
         encodings_for(table.read(), encoding)
         return table
 
@@ -285,6 +287,13 @@ def _texts(said: Any, _: object = None) -> tuple[str, ...]:
     return tuple(map(_text, said))
 
 
+def _flag(said: Any, _: object) -> bool:
+    if not isinstance(said, bool):
+        msg = f"wanted true or false, found {brief(said)}"
+        raise UsageError(msg)
+    return said
+
+
 def _duration(said: Any, _: object) -> timedelta:
     if isinstance(said, int | float) and not isinstance(said, bool):
         msg = f'{said} has no unit; wanted a duration like "{said:g}s" or "{said:g}ms"'
@@ -336,6 +345,7 @@ class _Table:
     fill: tuple[Candidate, ...] = field(default=(), metadata={"read": _fill})
     also: tuple[str, ...] = field(default=(), metadata={"read": _also})
     key: tuple[str, ...] = field(default=(), metadata={"read": _texts})
+    nonfinite: bool = field(default=False, metadata={"read": _flag})
 
     def at(self, url: str) -> Table:
         return Table.of(
@@ -350,6 +360,7 @@ class _Table:
             fill=self.fill,
             also=self.also,
             key=self.key,
+            nonfinite=self.nonfinite,
         )
 
 

@@ -153,3 +153,35 @@ def test_bad_input(here: Path, cli: Cli, arguments: tuple[Any, ...], code: int, 
     assert 1 == len(found.err.splitlines())
     assert [here / "records.jsonl"] == list(here.iterdir())
     assert LINES == Path("records.jsonl").read_text("utf-8")
+
+
+def test_what_is_no_number_is_kept_where_it_is_let_be(here: Path, cli: Cli) -> None:
+    """
+    NaN is no JSON; who has it all the same says so, on the command line or in the configuration, and it stays.
+    """
+    strange = '{"_id": "a", "load": NaN, "createdAt": 1700000000000, "updatedAt": null}\n'
+    Path("records.jsonl").write_text(strange, "utf-8")
+    fill = ("jsonl:records.jsonl", *WORDS, "--key", "_id", "--fill", "createdAt")
+
+    assert 3 == cli("check", "jsonl:records.jsonl", *WORDS).code
+    assert 1 == cli("check", "jsonl:records.jsonl", *WORDS, "--nonfinite").code
+    assert 0 == cli("backfill", *fill, "--nonfinite").code
+    assert strange.replace("null", "1700000000000") == Path("records.jsonl").read_text("utf-8")
+    assert 0 == cli("rollback", "jsonl:records.jsonl").code
+    assert strange == Path("records.jsonl").read_text("utf-8")
+
+    said = """
+[[store]]
+url = "jsonl:records.jsonl"
+
+[[store.table]]
+name = "records"
+updated = "updatedAt"
+encoding = "epoch_ms"
+fill = "createdAt"
+nonfinite = {}
+"""
+    Path("timestamp-guard.toml").write_text(said.format("true"), "utf-8")
+    assert 1 == cli("check").code
+    Path("timestamp-guard.toml").write_text(said.format('"yes"'), "utf-8")
+    assert (2, True) == ((told := cli("check")).code, "'nonfinite': wanted true or false, found 'yes'" in told.err)

@@ -84,6 +84,9 @@ class Meaning:
         tuple[str, ...],
         Parameter(help="The field that identifies a record, where the table does not say; repeated for several."),
     ] = ()
+    nonfinite: Annotated[
+        bool, Parameter(help="Let NaN and Infinity be in a file of JSON, which are no JSON, and keep them as they are.")
+    ] = False
 
 
 @Parameter(name="*", negative="", show_default=False, group=_MENDING)
@@ -139,6 +142,7 @@ def described(url: str, meaning: Meaning, mending: Mending) -> Callable[[str], T
         "fill": tuple(_each("--fill", mending.fill, read_candidate)),
         "also": mending.also,
         "key": meaning.key,
+        "nonfinite": meaning.nonfinite,
     }
     readers: tuple[tuple[str, str | None, Callable[[str], Any]], ...] = (
         ("skew", meaning.skew, parse_duration),

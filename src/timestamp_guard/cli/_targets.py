@@ -58,7 +58,12 @@ def targets(
 
         def opened(table: Table) -> BatchStore:
             store = open_store(
-                table.url, table.name, encodings=table.encodings, key=table.key or None, read_only=not write
+                table.url,
+                table.name,
+                encodings=table.encodings,
+                key=table.key or None,
+                read_only=not write,
+                nonfinite=table.nonfinite,
             )
             return stack.enter_context(store)
 

@@ -62,7 +62,9 @@ def rollback(
             places = {(ledger.url, chosen_run.table): None}
     for place, table in places:
         label = table if [name for _, name in places].count(table) == 1 else f"{table} ({place})"
-        with outcome.of(label), open_store(place, table, encodings="epoch_ms", key=key or None) as store:
+        # What a run let be, its way back must let be too; it changes none of it.
+        opened = open_store(place, table, encodings="epoch_ms", key=key or None, nonfinite=True)
+        with outcome.of(label), opened as store:
             try:
                 with progress(label, "restored") as told:
                     back = take_back(store, run, progress=told)
