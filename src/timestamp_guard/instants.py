@@ -40,6 +40,7 @@ __all__ = [
     "encodings_for",
     "from_datetime",
     "hint",
+    "offset_of",
     "parse_duration",
     "parse_instant",
     "show",
@@ -241,6 +242,12 @@ def _zone(zone: str) -> tzinfo:
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
         msg = f"unknown time zone {zone!r}; wanted UTC, an offset like +02:00, or a region like Europe/Berlin"
         raise UsageError(msg) from None
+
+
+def offset_of(zone: str) -> timedelta | None:
+    """What clocks in *zone* are ahead of UTC, where that is always the same."""
+    there = _zone(zone)
+    return there.utcoffset(None) if isinstance(there, timezone) else None
 
 
 # -- reading ----------------------------------------------------------------------------------------------------

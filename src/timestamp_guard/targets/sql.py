@@ -22,7 +22,7 @@ from attrs import frozen
 from sqlalchemy.sql import operators
 from sqlalchemy.sql.elements import UnaryExpression
 
-from ..instants import EXACT_FLOAT, Cause, Encoding, encode
+from ..instants import EXACT_FLOAT, Cause, Encoding, Raw, encode
 from ..predicate import Code, Fault
 from ..repairs import Candidate, Repair
 from ..rules import At, Field, Guard, Moment, Now, Ordered, Pair, Present
@@ -211,22 +211,56 @@ class SqlGuard:
 
     # -- bounds
 
-    def limits(self, moment: Moment) -> dict[str, int | float]:
+    def limits(self, moment: Moment) -> dict[str, Any]:
         """The values of the parameters."""
-        said: dict[str, int | float] = {}
+        said: dict[str, Any] = {}
         for index, name in enumerate(self.fields):
             low, high = native_bounds(self.guard, name, self.encodings[name], moment)
             if low is not None:
-                said[f"low_{index}"] = native(low)
+                said[f"low_{index}"] = self._native(name, low)
             if high is not None:
-                said[f"high_{index}"] = native(high)
+                said[f"high_{index}"] = self._native(name, high)
         return said
 
     def _low(self, name: str) -> Expression:
-        return sa.bindparam(f"low_{self.fields.index(name)}", None, type_=sa.types.NullType())
+        return self.given(name, f"low_{self.fields.index(name)}")
 
     def _high(self, name: str) -> Expression:
-        return sa.bindparam(f"high_{self.fields.index(name)}", None, type_=sa.types.NullType())
+        return self.given(name, f"high_{self.fields.index(name)}")
+
+    # -- what another database says in another way
+
+    def _native(self, name: str, bound: Fraction) -> Any:  # noqa: ARG002 - where columns have types it counts
+        """The least value that the field *name* can hold and is not below *bound*."""
+        return native(bound)
+
+    def given(self, name: str, parameter: str) -> Expression:  # noqa: ARG002 - as above
+        """A parameter that is compared with the field *name*, or written to it."""
+        return sa.bindparam(parameter, None, type_=sa.types.NullType())
+
+    def written(self, name: str, raw: Raw) -> Any:  # noqa: ARG002 - as above
+        """A value for the field *name*, as a parameter."""
+        return raw
+
+    def _bare(self, value: Expression) -> Expression:
+        return bare(value)
+
+    def _cause(self, name: str, value: Expression) -> Expression:
+        return cause_of(value, self.encodings[name])
+
+    def _placeholder(self, name: str, value: Expression) -> Expression:
+        return is_placeholder(value, self.encodings[name])
+
+    def _ordered(self, pair: Pair, earlier: Expression, later: Expression) -> Expression:
+        return in_order(pair, earlier, later, self.encodings)
+
+    def _bit(self, test: Expression, bit: int) -> Expression:
+        """The number in which *bit* alone is set where *test* holds, else 0."""
+        return _one_if(test) * constant(1 << bit)
+
+    def _weighed(self, number: Expression, bit: int) -> Expression:
+        """A small number, moved up to *bit*."""
+        return number * constant(1 << bit)
 
     # -- the gate
 
@@ -238,24 +272,28 @@ class SqlGuard:
 
     def _in_range(self, name: str, value: Expression) -> Expression:
         """Whether *value* is an instant within the bounds of the field *name*; false or null where it is none."""
-        encoding = self.encodings[name]
         low, high = self._bounded[name]
         tests: list[Expression] = []
         if low:
-            tests.append(bare(value) >= self._low(name))
+            tests.append(self._bare(value) >= self._low(name))
         if high:
-            tests.append(bare(value) < self._high(name))
+            tests.append(self._bare(value) < self._high(name))
         if low and high:
-            # Between two numbers lie only numbers; what is left is imprecise, an infinity too, or a placeholder.
-            if not self._positive(name) and encoding.placeholders.numbers:
-                tests.append(sa.not_(is_placeholder(value, encoding)))
-            near = bare(value) <= constant(EXACT_FLOAT)
-            if not self._positive(name):
-                near = sa.and_(near, bare(value) >= constant(-EXACT_FLOAT))
-            tests.append(sa.or_(near, sa.func.typeof(value) == constant("integer")))
+            tests += self._between(name, value)
         else:
-            tests.append(cause_of(value, encoding) == constant(0))
+            tests.append(self._cause(name, value) == constant(0))
         return sa.and_(*tests)
+
+    def _between(self, name: str, value: Expression) -> list[Expression]:
+        """What must be tested of a value that lies between two bounds, for it to be an instant."""
+        # Between two numbers lie only numbers; what is left is imprecise, an infinity too, or a placeholder.
+        tests: list[Expression] = []
+        if not self._positive(name) and self.encodings[name].placeholders.numbers:
+            tests.append(sa.not_(self._placeholder(name, value)))
+        near = bare(value) <= constant(EXACT_FLOAT)
+        if not self._positive(name):
+            near = sa.and_(near, bare(value) >= constant(-EXACT_FLOAT))
+        return [*tests, sa.or_(near, sa.func.typeof(value) == constant("integer"))]
 
     def _positive(self, name: str) -> bool:
         """Whether a fixed bound keeps every placeholder out."""
@@ -271,7 +309,7 @@ class SqlGuard:
 
     def _in_order(self, pair: Pair) -> Expression:
         first, second = pair.fields
-        return in_order(pair, self.columns[first], self.columns[second], self.encodings)
+        return self._ordered(pair, self.columns[first], self.columns[second])
 
     # -- one field with a value in place
 
@@ -288,30 +326,21 @@ class SqlGuard:
                 tests += [] if _whole_steps(pair, self.encodings)[2] <= 0 else [sa.false()]
                 continue
             sides = (value, column) if pair.fields[0] == name else (column, value)
-            unread = cause_of(column, self.encodings[other]) != constant(0)
-            tests.append(sa.or_(unread, in_order(pair, *sides, self.encodings)))
+            unread = self._cause(other, column) != constant(0)
+            tests.append(sa.or_(unread, self._ordered(pair, *sides)))
         return sa.and_(*tests)
 
     def broken(self, name: str, codes: Iterable[Code]) -> Expression:
         """Whether the field *name* is broken in one of *codes*."""
-        value, encoding = self.columns[name], self.encodings[name]
-        kind: Expression = sa.func.typeof(value)
-        present = cause_of(value, encoding) == constant(0)
+        value = self.columns[name]
+        present = self._cause(name, value) == constant(0)
         required = name in self.guard.required
         low, high = self._bounded[name]
         tests: list[Expression] = []
         for code in codes:
             match code:
-                case "null" if required:
-                    tests.append(value.is_(None))
-                case "wrong_type" if required:
-                    tests.append(kind.in_([constant("text"), constant("blob")]))
-                case "not_finite" if required:
-                    tests.append(is_infinite(value))
-                case "imprecise" if required:
-                    tests.append(cause_of(value, encoding) == constant(4))
-                case "placeholder" if required and encoding.placeholders.numbers:
-                    tests.append(is_placeholder(value, encoding))
+                case "null" | "wrong_type" | "not_finite" | "imprecise" | "placeholder":
+                    tests += [self._lacks(name, code)] if required else []
                 case "too_early" if low:
                     tests.append(sa.and_(present, bare(value) < self._low(name)))
                 case "in_future" if high:
@@ -320,40 +349,57 @@ class SqlGuard:
                     for pair in self.pairs:
                         if pair.fields[1] == name:
                             other = pair.fields[0]
-                            there = cause_of(self.columns[other], self.encodings[other]) == constant(0)
+                            there = self._cause(other, self.columns[other]) == constant(0)
                             tests.append(sa.and_(present, there, sa.not_(self._in_order(pair))))
                 case _:
                     pass  # a column always has its key, a number is never unreadable, and nothing asks for the rest
         return sa.or_(*tests) if tests else sa.false()
 
+    def _lacks(self, name: str, cause: Cause) -> Expression:
+        """Whether the field *name* holds no instant, for that cause."""
+        value = self.columns[name]
+        match cause:
+            case "null":
+                return value.is_(None)
+            case "wrong_type":
+                kind: Expression = sa.func.typeof(value)
+                return kind.in_([constant("text"), constant("blob")])
+            case "not_finite":
+                return is_infinite(value)
+            case "placeholder":
+                return self._placeholder(name, value)
+            case _:
+                return self._cause(name, value) == constant(_CAUSES.index(cause))
+
     # -- all of it
 
     def causes(self) -> dict[str, Expression]:
         """The cause of each field, labelled, for the select that :meth:`signature` reads from."""
-        return {name: cause_of(column, self.encodings[name]) for name, column in self.columns.items()}
+        return {name: self._cause(name, column) for name, column in self.columns.items()}
 
     def signature(self, columns: Mapping[str, Expression], causes: Mapping[str, Expression]) -> Expression:
         """One number that says all that is wrong with a row, given its columns and causes; see :meth:`decode`."""
         total: Expression = constant(0)
         bit = 0
         for name in self.fields:
-            total = total + causes[name] * constant(1 << bit)
+            total = total + self._weighed(causes[name], bit)
             bit += _CAUSE_BITS
         for name in self.fields:
             low, high = self._bounded[name]
-            value = bare(columns[name])
+            value = self._bare(columns[name])
             said: Expression = constant(0)
             if low:
-                said = said + _one_if(value < self._low(name)) * constant(1 << bit)
+                said = said + self._bit(value < self._low(name), bit)
             if high:
-                said = said + _one_if(value >= self._high(name)) * constant(1 << bit + 1)
+                said = said + self._bit(value >= self._high(name), bit + 1)
             total = total + sa.case((causes[name] == constant(0), said), else_=constant(0))
             bit += 2
         for pair in self.pairs:
             first, second = pair.fields
-            ordered = in_order(pair, columns[first], columns[second], self.encodings)
+            ordered = self._ordered(pair, columns[first], columns[second])
             both = sa.and_(causes[first] == constant(0), causes[second] == constant(0))
-            total = total + sa.case((sa.and_(both, sa.not_(ordered)), constant(1 << bit)), else_=constant(0))
+            broken = sa.case((sa.and_(both, sa.not_(ordered)), constant(1)), else_=constant(0))
+            total = total + self._weighed(broken, bit)
             bit += 1
         return total
 
@@ -405,15 +451,15 @@ class SqlRepair:
         self.repair = repair
         self.encodings = encodings
 
-    def limits(self, moment: Moment, pinned: int) -> dict[str, int | float]:
+    def limits(self, moment: Moment, pinned: int) -> dict[str, Any]:
         """The values of the parameters: bounds, and candidates that are the same for every row."""
-        said = self.guard.limits(moment)
+        said, name = self.guard.limits(moment), self.repair.field
         for index, candidate in enumerate(self.repair.candidates):
             match candidate:
                 case At(instant, shift_ns):
-                    said[f"given_{index}"] = encode(instant + shift_ns, self.encodings[self.repair.field])
+                    said[f"given_{index}"] = self.guard.written(name, encode(instant + shift_ns, self.encodings[name]))
                 case Now(shift_ns):
-                    said[f"given_{index}"] = encode(pinned + shift_ns, self.encodings[self.repair.field])
+                    said[f"given_{index}"] = self.guard.written(name, encode(pinned + shift_ns, self.encodings[name]))
                 case _:
                     pass
         return said
@@ -423,7 +469,7 @@ class SqlRepair:
         return [
             sa.column(candidate.name)
             if isinstance(candidate, Field)
-            else sa.bindparam(f"given_{index}", None, type_=sa.types.NullType())
+            else self.guard.given(self.repair.field, f"given_{index}")
             for index, candidate in enumerate(self.repair.candidates)
         ]
 
