@@ -261,8 +261,8 @@ class TypedGuard(SqlGuard):
             return finite
         # `/` of decimals rounds; div() does not, but goes towards zero.
         number = self._cast(finite, "numeric")
-        down: Expression = sa.func.div(number, constant(by))
-        return down - sa.case((sa.func.mod(number, constant(by)) < constant(0), constant(1)), else_=constant(0))
+        quotient: Expression = sa.func.div(number, constant(by))
+        return quotient - sa.case((sa.func.mod(number, constant(by)) < constant(0), constant(1)), else_=constant(0))
 
     def _times_ordered(self, pair: Pair, earlier: Expression, later: Expression, step: int, added: int) -> Expression:
         sides = [

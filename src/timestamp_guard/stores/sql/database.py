@@ -11,12 +11,11 @@ import contextlib
 import secrets
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import sqlalchemy as sa
-from attrs import field, frozen
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql.compiler import IdentifierPreparer
 
@@ -30,6 +29,7 @@ from ...errors import (
     UsageError,
 )
 from ...instants import brief
+from .connection import Parameters, Prepared
 
 __all__ = ["Database", "Prepared", "path_of", "prepare", "quoted"]
 
@@ -52,16 +52,6 @@ class _Names(IdentifierPreparer):
 _DIALECT: Final = sqlite.dialect(paramstyle="named")
 _DIALECT.identifier_preparer = _Names(_DIALECT)
 _OLDEST: Final = (3, 35, 0)
-
-Parameters: TypeAlias = Mapping[str, Any]
-
-
-@frozen
-class Prepared:
-    """A statement as text, and the values of the parameters that it came with."""
-
-    sql: str
-    parameters: Mapping[str, Any] = field(factory=dict)
 
 
 def prepare(statement: sa.ClauseElement) -> Prepared:
@@ -147,6 +137,19 @@ class Database:
         """Run a statement and fetch all it gives."""
         with self._named():
             return self.run(statement, parameters).fetchall()
+
+    @property
+    def label(self) -> str:
+        """The file."""
+        return str(self.path)
+
+    def address(self, table: str) -> str:
+        """The name of one of our own tables."""
+        return table
+
+    def columns(self, table: str) -> list[str]:
+        """The columns of one of our own tables; none where there is no such table."""
+        return [row[1] for row in self.rows(f"PRAGMA table_info({table})")]
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[None]:

@@ -19,6 +19,7 @@ from ..._faults import point, reach
 from ...errors import LedgerError, RunBusy, StoreMissing
 from ...instants import Raw, brief
 from ...ledger import VERSION, Change, Counts, Quarantined, Run, freeze, lost, thaw
+from .connection import Connection
 from .database import Database
 
 __all__ = ["CHANGES", "QUARANTINE", "RUNS", "FileLedger", "SqlLedger", "open_ledger"]
@@ -52,9 +53,10 @@ class SqlLedger:
     """
 
     def __init__(
-        self, database: Database, thawed: Callable[[Any], Raw] = lambda value: value, key: Sequence[str] = ()
+        self, database: Connection, thawed: Callable[[Any], Raw] = lambda value: value, key: Sequence[str] = ()
     ) -> None:
         self.database = database
+        self._runs, self._changed, self._aside = (database.address(name) for name in (RUNS, CHANGES, QUARANTINE))
         self.key = tuple(key)
         self._thawed = thawed
         self._tables: bool | None = None
@@ -69,25 +71,24 @@ class SqlLedger:
             LedgerError: there is one that this release cannot use.
         """
         if not self._tables:
-            found = self.database.rows("SELECT name FROM sqlite_master WHERE name = ?", (RUNS,))
-            if found:
-                self._verify()
-            self._tables = bool(found)
+            columns = self.database.columns(RUNS)
+            if columns:
+                self._verify({*columns})
+            self._tables = bool(columns)
         return self._tables
 
-    def _verify(self) -> None:
-        where = self.database.path
-        columns = {row[1] for row in self.database.rows(f"PRAGMA table_info({RUNS})")}
+    def _verify(self, columns: set[str]) -> None:
+        where = self.database.label
         if "version" not in columns:
-            msg = f"the table {RUNS} of {where} is no ledger of timestamp_guard: rename or drop it"
+            msg = f"the table {self._runs} of {where} is no ledger of timestamp_guard: rename or drop it"
             raise LedgerError(msg)
-        versions = {row[0] for row in self.database.rows(f"SELECT DISTINCT version FROM {RUNS}")}  # noqa: S608 - ours
+        versions = {row[0] for row in self.database.rows(f"SELECT DISTINCT version FROM {self._runs}")}  # noqa: S608 - ours
         if versions - {VERSION}:
             newest = max(versions, key=str)
             msg = f"the ledger in {where} is of version {newest}, and this release knows {VERSION}: upgrade timestamp_guard"
             raise LedgerError(msg)
-        tables = {row[0] for row in self.database.rows("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        missing = ({*_COLUMNS, "key"} - columns) | ({CHANGES, QUARANTINE} - tables)
+        missing = {*_COLUMNS, "key"} - columns
+        missing |= {name for name in (CHANGES, QUARANTINE) if not self.database.columns(name)}
         if missing:
             msg = (
                 f"the ledger in {where} is damaged: {', '.join(sorted(missing))} missing; restore it from a backup, "
@@ -100,18 +101,18 @@ class SqlLedger:
         if not self.exists():
             columns = ", ".join(f'"{name}" {_TYPES.get(name, "INTEGER")}' for name in _COLUMNS if name != "id")
             self.database.run(
-                f"CREATE TABLE {RUNS} (id INTEGER PRIMARY KEY, version INTEGER NOT NULL, key TEXT, {columns})"
+                f"CREATE TABLE {self._runs} (id INTEGER PRIMARY KEY, version INTEGER NOT NULL, key TEXT, {columns})"
             )
             self.database.run(
-                f"CREATE TABLE {CHANGES} (id INTEGER PRIMARY KEY, run INTEGER NOT NULL, field TEXT, "
+                f"CREATE TABLE {self._changed} (id INTEGER PRIMARY KEY, run INTEGER NOT NULL, field TEXT, "
                 f"before, after, candidate, state INTEGER NOT NULL DEFAULT {MADE}, row, key_1)"
             )
-            self.database.run(f"CREATE INDEX timestamp_guard_intents ON {CHANGES} (run) WHERE state = {INTENT}")
+            self.database.run(f"CREATE INDEX timestamp_guard_intents ON {self._changed} (run) WHERE state = {INTENT}")
             self.database.run(
-                f"CREATE TABLE {QUARANTINE} (id INTEGER PRIMARY KEY, run INTEGER NOT NULL, reason TEXT, key_1)"
+                f"CREATE TABLE {self._aside} (id INTEGER PRIMARY KEY, run INTEGER NOT NULL, reason TEXT, key_1)"
             )
         for table in (CHANGES, QUARANTINE):
-            have = {row[1] for row in self.database.rows(f"PRAGMA table_info({table})")}
+            have = self.database.columns(table)
             for index in range(1, len(self.key) + 1):
                 if f"key_{index}" not in have:
                     self.database.run(f"ALTER TABLE {table} ADD COLUMN key_{index}")
@@ -127,7 +128,7 @@ class SqlLedger:
         if not self.exists():
             return []
         names = ", ".join(f'"{name}"' for name in _COLUMNS)
-        rows = self.database.rows(f"SELECT {names} FROM {RUNS} ORDER BY id")  # noqa: S608 - our own names
+        rows = self.database.rows(f"SELECT {names} FROM {self._runs} ORDER BY id")  # noqa: S608 - our own names
         found = [self._run(dict(zip(_COLUMNS, row, strict=True))) for row in rows]
         return [run for run in found if table is None or run.table == table]
 
@@ -148,7 +149,7 @@ class SqlLedger:
     def damaged(self, run: Any, problem: object) -> LedgerError:
         """The error of who cannot use what is recorded of a run."""
         number = run.id if isinstance(run, Run) else run
-        return LedgerError(f"the ledger in {self.database.path} is damaged: run {number} cannot be read ({problem})")
+        return LedgerError(f"the ledger in {self.database.label} is damaged: run {number} cannot be read ({problem})")
 
     def begin(self, run: Run) -> Run:
         """See :class:`~timestamp_guard.ledger.Ledger`."""
@@ -163,15 +164,19 @@ class SqlLedger:
             values = self._values(run)
             names = ", ".join(f'"{name}"' for name in values)
             marks = ", ".join(f":{name}" for name in values)
-            cursor = self.database.run(
-                f"INSERT INTO {RUNS} (version, key, {names}) VALUES ({VERSION}, :key, {marks})",  # noqa: S608 - our own names
-                {**values, "key": json.dumps(self.key)},
+            ((number,),) = self.database.rows(
+                f"INSERT INTO {self._runs} (version, key, {names}) VALUES ({VERSION}, :key, {marks}) RETURNING id",  # noqa: S608 - our own names
+                {**values, "key": json.dumps(self._kept_key())},
             )
-            return evolve(run, id=cursor.lastrowid)
+            return evolve(run, id=number)
+
+    def _kept_key(self) -> Any:
+        """What a run remembers of the key, as JSON."""
+        return self.key
 
     def key_of(self, run: Run) -> tuple[str, ...]:
         """The columns by which *run* finds rows again."""
-        ((key,),) = self.database.rows(f"SELECT key FROM {RUNS} WHERE id = ?", (run.id,))  # noqa: S608 - our own name
+        ((key,),) = self.database.rows(f"SELECT key FROM {self._runs} WHERE id = ?", (run.id,))  # noqa: S608 - our own name
         try:
             names = json.loads(key)
         except (TypeError, ValueError):
@@ -190,7 +195,7 @@ class SqlLedger:
     def _undone(self, run: Run) -> bool:
         return bool(
             self.database.rows(
-                f"SELECT 1 FROM {RUNS} WHERE action = 'rollback' AND undoes = ? AND status <> 'running'",  # noqa: S608
+                f"SELECT 1 FROM {self._runs} WHERE action = 'rollback' AND undoes = ? AND status <> 'running'",  # noqa: S608
                 (run.id,),
             )
         )
@@ -219,7 +224,7 @@ class SqlLedger:
         values = self._values(run)
         assigned = ", ".join(f'"{name}" = :{name}' for name in values)
         changed = self.database.run(
-            f"UPDATE {RUNS} SET {assigned} WHERE id = :id AND generation = :held",  # noqa: S608 - our own names
+            f"UPDATE {self._runs} SET {assigned} WHERE id = :id AND generation = :held",  # noqa: S608 - our own names
             {**values, "id": run.id, "held": run.generation if held is None else held},
         )
         if changed.rowcount != 1:
@@ -233,7 +238,7 @@ class SqlLedger:
             LeaseLost: another process took the run over.
         """
         changed = self.database.run(
-            f"UPDATE {RUNS} SET lease_until = ? WHERE id = ? AND generation = ?",  # noqa: S608 - our own names
+            f"UPDATE {self._runs} SET lease_until = ? WHERE id = ? AND generation = ?",  # noqa: S608 - our own names
             (run.lease_until, run.id, run.generation),
         )
         if changed.rowcount != 1:
@@ -262,7 +267,7 @@ class SqlLedger:
         first = run.first_change if state == MADE and run.first_change is not None else 0
         last = after - 1 if after else run.last_change if state == MADE and run.last_change is not None else 2**62
         rows = self.database.rows(
-            f"SELECT id, field, before, after, candidate, row, {keys} FROM {CHANGES} "  # noqa: S608 - our own names
+            f"SELECT id, field, before, after, candidate, row, {keys} FROM {self._changed} "  # noqa: S608 - our own names
             f"WHERE run = ? AND state = {state} AND id BETWEEN ? AND ? ORDER BY id DESC LIMIT ?",
             (run.id, first, last, -1 if limit is None else limit),
         )
@@ -282,8 +287,7 @@ class SqlLedger:
         ]
 
     def _keys(self, table: str) -> str:
-        columns = [row[1] for row in self.database.rows(f"PRAGMA table_info({table})")]
-        return ", ".join(name for name in columns if name.startswith("key_"))
+        return ", ".join(name for name in self.database.columns(table) if name.startswith("key_"))
 
     def _key(self, columns: Sequence[Any]) -> Any:
         values = list(columns)
@@ -296,7 +300,9 @@ class SqlLedger:
         try:
             return self._thawed(value)
         except (TypeError, ValueError) as problem:
-            msg = f"the ledger in {self.database.path} is damaged: it holds {value!r} where a value belongs ({problem})"
+            msg = (
+                f"the ledger in {self.database.label} is damaged: it holds {value!r} where a value belongs ({problem})"
+            )
             raise LedgerError(msg) from None
 
     def _name(self, run: Run, candidate: Any) -> str | None:
@@ -311,7 +317,7 @@ class SqlLedger:
             return []
         keys = self._keys(QUARANTINE)
         rows = self.database.rows(
-            f"SELECT reason, {keys} FROM {QUARANTINE} WHERE run = ? ORDER BY id",  # noqa: S608 - our own names
+            f"SELECT reason, {keys} FROM {self._aside} WHERE run = ? ORDER BY id",  # noqa: S608 - our own names
             (run.id,),
         )
         return [Quarantined(self._key(key), reason) for reason, *key in rows]
@@ -324,7 +330,7 @@ class SqlLedger:
             self.fence(run)
             for change in changes:
                 self.database.run(
-                    f"INSERT INTO {CHANGES} (run, field, before, after, candidate, state, key_1) "  # noqa: S608 - ours
+                    f"INSERT INTO {self._changed} (run, field, before, after, candidate, state, key_1) "  # noqa: S608 - ours
                     f"VALUES (?, ?, ?, ?, ?, {INTENT}, ?)",
                     (
                         run.id,
@@ -341,16 +347,16 @@ class SqlLedger:
         with self.database.writing():
             for key in (*(change.key for change in refused), *(bad.key for bad in failed)):
                 self.database.run(
-                    f"UPDATE {CHANGES} SET state = {REFUSED} WHERE run = ? AND state = {INTENT} AND key_1 = ?",  # noqa: S608
+                    f"UPDATE {self._changed} SET state = {REFUSED} WHERE run = ? AND state = {INTENT} AND key_1 = ?",  # noqa: S608
                     (run.id, freeze(key)),
                 )
             self.database.run(
-                f"UPDATE {CHANGES} SET state = {MADE} WHERE run = ? AND state = {INTENT}",  # noqa: S608 - our own names
+                f"UPDATE {self._changed} SET state = {MADE} WHERE run = ? AND state = {INTENT}",  # noqa: S608 - our own names
                 (run.id,),
             )
             for bad in failed:
                 self.database.run(
-                    f"INSERT INTO {QUARANTINE} (run, reason, key_1) VALUES (?, ?, ?)",  # noqa: S608 - our own names
+                    f"INSERT INTO {self._aside} (run, reason, key_1) VALUES (?, ?, ?)",  # noqa: S608 - our own names
                     (run.id, bad.reason, _frozen_key(bad.key)),
                 )
             self.put(run)

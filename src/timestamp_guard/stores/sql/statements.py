@@ -20,7 +20,8 @@ from ...job import Job
 from ...repairs import Mend
 from ...rules import Moment
 from ...targets.sql import SqlGuard, SqlRepair, bare
-from .database import Database, Prepared, prepare, quoted
+from .connection import Prepared
+from .database import Database, prepare, quoted
 from .ledger import CHANGES, MADE, QUARANTINE
 from .table import Table
 
