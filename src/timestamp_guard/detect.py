@@ -112,7 +112,7 @@ def detect(
 
     *declared* are the types that its columns have by name, where it has any.
     """
-    clock = clock_of(now)()
+    clock = clock_of(now, source)()
     updated, created = _named(fields, UPDATED), _named(fields, CREATED)
     if not updated:
         return None

@@ -65,7 +65,7 @@ def backfill(
         StoreError: the store could not be read or written, or another process works on it.
         TooManyFailures: too large a share of the writes failed.
     """
-    clock = clock_of(now)
+    clock = clock_of(now, store, guard)
     driven = drive(store, ledger)
     job = job_for(store, guard, repair, clock())
     run = _unfinished(driven)

@@ -38,7 +38,7 @@ def check(
     """
     known(source, guard.fields)
     encodings_for(guard.fields, source.encodings)
-    clock = clock_of(now)
+    clock = clock_of(now, source, guard)
     began = clock()
     if isinstance(source, BatchStore):
         found = source.survey(guard, clock, samples)
@@ -57,7 +57,7 @@ def violations(source: Source, guard: Guard, *, now: int | Callable[[], int] | N
     """
     known(source, guard.fields)
     encodings_for(guard.fields, source.encodings)
-    return _violations(source, guard, clock_of(now))
+    return _violations(source, guard, clock_of(now, source, guard))
 
 
 def _violations(source: Source, guard: Guard, clock: Clock) -> Iterator[Sample]:

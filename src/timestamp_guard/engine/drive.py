@@ -9,25 +9,51 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from ..errors import UnknownName, UsageError
+from ..errors import StoreError, UnknownName, UsageError
 from ..ledger import Ledger
-from ..stores.base import BatchStore, Clock, Source, Store
+from ..rules import Guard, Now
+from ..stores.base import BatchStore, Clock, Clocked, Source, Store
 from .stepwise import Stepwise
 
 __all__ = ["clock_of", "drive", "known"]
 
 
+SKEW_NS: Final = 5 * 10**9
+"""So far two clocks may be apart where no guard says it."""
+
 ALIKE: Final = 0.8
 """From this ratio of equal letters on, one of two names is likely to be a slip: `updated_at` and `updatedAt`."""
 
 
-def clock_of(now: int | Callable[[], int] | None) -> Clock:
-    """The clock that *now* stands for: that of this machine, a caller's own, or one that stands still."""
+def clock_of(now: int | Callable[[], int] | None, store: object = None, guard: Guard | None = None) -> Clock:
+    """
+    The clock that *now* stands for: a caller's own, one that stands still, or that of *store* where it has one; else
+    that of this machine.
+
+    Raises:
+        StoreError: the clock of the store is farther from this machine's than *guard* lets the present time be.
+    """
+    if now is None and isinstance(store, Clocked):
+        _ensure_near(store, guard)
+        return store.now
     if now is None:
         return time.time_ns
     if isinstance(now, int):
         return lambda: now
     return now
+
+
+def _ensure_near(store: Clocked, guard: Guard | None) -> None:
+    """Make sure that the clock of *store* and this machine's tell nearly the same time."""
+    ahead = store.now() - time.time_ns()
+    terms = (term for pair in (guard.pairs() if guard else ()) for term in (pair.earlier, pair.later))
+    allowed = max((abs(term.shift_ns) for term in terms if isinstance(term, Now)), default=0) or SKEW_NS
+    if abs(ahead) > allowed:
+        msg = (
+            f"the clock of the server is {abs(ahead) / 1e9:.1f} s {'ahead of' if ahead > 0 else 'behind'} this machine's: "
+            f"set the clocks right, or pass now="
+        )
+        raise StoreError(msg)
 
 
 def drive(store: Source, ledger: Ledger | None = None) -> BatchStore:

@@ -119,7 +119,7 @@ def plan(
         UsageError: a field is not there, or has no encoding.
         StoreError: the store could not be read.
     """
-    clock = clock_of(now)
+    clock = clock_of(now, store, guard)
     pinned = clock()
     job = job_for(store, guard, repair, pinned)
     driven: BatchStore = drive(store, ledger)

@@ -96,7 +96,7 @@ def profile(
     names = list(fields)
     encodings = encodings_for(names, source.encodings)
     values = sampled(source, names, sample)
-    clock = clock_of(now)
+    clock = clock_of(now, source)
     return {name: describe(name, values[name], encodings[name], clock()) for name in names}
 
 
@@ -179,7 +179,7 @@ def ensure_fits(
         EncodingMismatch: fewer than half of a field's values are plausible as declared, and nearly all in another
             encoding.
     """
-    clock = clock_of(now)()
+    clock = clock_of(now, source)()
     encodings = encodings_for(guard.fields, source.encodings)
     for name, raws in sampled(source, guard.fields, sample).items():
         declared = encodings[name]

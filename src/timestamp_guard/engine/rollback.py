@@ -60,7 +60,7 @@ def rollback(
         StoreError: the store could not be read or written, or another process works on it.
         TooManyFailures: too large a share of the writes failed.
     """
-    clock = clock_of(now)
+    clock = clock_of(now, store)
     driven = drive(store, ledger)
     known = driven.ledger.runs(driven.name)
     back = next((r for r in reversed(known) if r.action == "rollback" and r.open), None)

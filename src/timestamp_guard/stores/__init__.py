@@ -5,6 +5,7 @@ Where records live. Who writes an adapter reads :mod:`timestamp_guard.stores.bas
 from __future__ import annotations
 
 import glob
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from .sql.ledger import FileLedger
 
 __all__ = ["addresses", "open_ledger", "open_store", "tables"]
+
+POSTGRESQL: Final = ("postgresql://", "postgres://")
 
 STDIN: Final = "-"
 """The address of what comes in: JSON Lines, or one array."""
@@ -33,7 +36,8 @@ def open_store(
     nonfinite: bool = False,
 ) -> OpenStore:
     """
-    Open a store by its address: `sqlite:///app.db`, `json:records.json` or `jsonl:records.jsonl`.
+    Open a store by its address: `sqlite:///app.db`, `postgresql://host/app`, `json:records.json` or
+    `jsonl:records.jsonl`.
 
     *table* may be left out where there is only one; *encodings* says how instants are written, one for all columns or
     one for each; *key* names the columns that identify a row, where the table does not say; *timeout* is for how many
@@ -52,14 +56,18 @@ def open_store(
         return JsonStore(
             path, table, encodings=encodings, key=key, lines=lines, read_only=read_only, nonfinite=nonfinite
         )
-    from .sql.sqlite import SqliteStore
-
     if table is None:
         known = tables(url)
         if len(known) != 1:
-            msg = f"which table of {url}? there is {', '.join(known) or 'none'}"
+            msg = f"which table of {shown(url)}? there is {', '.join(known) or 'none'}"
             raise UsageError(msg)
         (table,) = known
+    if url.startswith(POSTGRESQL):
+        from .sql.postgresql.store import PostgresStore
+
+        return PostgresStore(url, table, encodings=encodings, key=key, read_only=read_only, timeout=timeout)
+    from .sql.sqlite import SqliteStore
+
     return SqliteStore(url, table, encodings=encodings, key=key, read_only=read_only, timeout=timeout)
 
 
@@ -97,8 +105,20 @@ def tables(url: str) -> list[str]:
 
         path, lines = file
         return tables_in(path, lines=lines)
+    if url.startswith(POSTGRESQL):
+        from .sql.postgresql.server import Server
+        from .sql.postgresql.table import tables as listed
+
+        server = Server(url, read_only=True)
+        try:
+            return listed(server)
+        finally:
+            server.close()
     if not url.startswith("sqlite:"):
-        msg = f"cannot read the address {url!r}: wanted sqlite:///FILE, json:FILE or jsonl:FILE"
+        msg = (
+            f"cannot read the address {shown(url)!r}: wanted sqlite:///FILE, postgresql://HOST/DATABASE, json:FILE or "
+            f"jsonl:FILE"
+        )
         raise UsageError(msg)
     from .sql.database import Database, path_of
     from .sql.table import tables as named
@@ -108,6 +128,11 @@ def tables(url: str) -> list[str]:
         return named(database)
     finally:
         database.close()
+
+
+def shown(url: str) -> str:
+    """An address as it may be shown: without a password."""
+    return re.sub(r"(?<=://)([^/@]*):[^/@]*@", r"\1@", url)
 
 
 def _file(url: str) -> tuple[str, bool] | None:

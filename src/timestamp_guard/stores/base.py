@@ -29,6 +29,7 @@ __all__ = [
     "BatchStore",
     "Change",
     "Clock",
+    "Clocked",
     "Cursor",
     "Key",
     "OpenStore",
@@ -240,6 +241,15 @@ class BatchStore(Source, Protocol):
 
     def throttle(self) -> float:
         """How many seconds the store wants to be left alone for."""
+        ...
+
+
+@runtime_checkable
+class Clocked(Protocol):
+    """A store that has a clock of its own, as servers do: it says what the present time is."""
+
+    def now(self) -> int:
+        """The present time, in nanoseconds since 1970."""
         ...
 
 

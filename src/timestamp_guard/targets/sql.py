@@ -33,7 +33,7 @@ __all__ = ["Decoded", "SqlGuard", "SqlRepair", "mends", "speaks"]
 Expression: TypeAlias = sa.ColumnElement[Any]
 
 LARGEST: Final = 2**63 - 1
-_CAUSES: Final[tuple[Cause | None, ...]] = (None, "null", "wrong_type", "not_finite", "imprecise", "placeholder")
+CAUSES: Final[tuple[Cause | None, ...]] = (None, "null", "wrong_type", "not_finite", "imprecise", "placeholder")
 """The causes that a column of numbers can have, by the number that stands for them."""
 _CAUSE_BITS: Final = 3
 
@@ -323,7 +323,8 @@ class SqlGuard:
             column = self.columns[other]
             if column is value or column.compare(value):
                 # The field is compared with the value that it is given: true or false for every row.
-                tests += [] if _whole_steps(pair, self.encodings)[2] <= 0 else [sa.false()]
+                steps = (pair.earlier.shift_ns - pair.later.shift_ns) // _step(pair, self.encodings)
+                tests += [] if steps <= 0 else [sa.false()]
                 continue
             sides = (value, column) if pair.fields[0] == name else (column, value)
             unread = self._cause(other, column) != constant(0)
@@ -342,9 +343,9 @@ class SqlGuard:
                 case "null" | "wrong_type" | "not_finite" | "imprecise" | "placeholder":
                     tests += [self._lacks(name, code)] if required else []
                 case "too_early" if low:
-                    tests.append(sa.and_(present, bare(value) < self._low(name)))
+                    tests.append(sa.and_(present, self._bare(value) < self._low(name)))
                 case "in_future" if high:
-                    tests.append(sa.and_(present, bare(value) >= self._high(name)))
+                    tests.append(sa.and_(present, self._bare(value) >= self._high(name)))
                 case "out_of_order":
                     for pair in self.pairs:
                         if pair.fields[1] == name:
@@ -369,7 +370,7 @@ class SqlGuard:
             case "placeholder":
                 return self._placeholder(name, value)
             case _:
-                return self._cause(name, value) == constant(_CAUSES.index(cause))
+                return self._cause(name, value) == constant(CAUSES.index(cause))
 
     # -- all of it
 
@@ -408,7 +409,7 @@ class SqlGuard:
         """What a signature says."""
         causes: dict[str, Cause] = {}
         for index, name in enumerate(self.fields):
-            cause = _CAUSES[signature >> _CAUSE_BITS * index & 7]
+            cause = CAUSES[signature >> _CAUSE_BITS * index & 7]
             if cause is not None:
                 causes[name] = cause
         bit = _CAUSE_BITS * len(self.fields)

@@ -17,10 +17,10 @@ from typing import Any, Final, Literal, TypeAlias
 import sqlalchemy as sa
 from attrs import frozen
 
-from ..instants import DAY, EXACT_FLOAT, YEAR_1, YEAR_10000, Encoding, Raw, duration_ns, offset_of
+from ..instants import DAY, EXACT_FLOAT, YEAR_1, YEAR_10000, Cause, Encoding, Raw, duration_ns, offset_of
 from ..repairs import Repair
 from ..rules import At, Field, Guard, Now, Pair
-from .sql import Expression, SqlGuard, constant
+from .sql import CAUSES, Expression, SqlGuard, constant
 
 __all__ = ["Kind", "TypedColumn", "TypedGuard", "mends_typed", "speaks_typed"]
 
@@ -172,6 +172,10 @@ class TypedGuard(SqlGuard):
         if self._holds_places(name):
             tests.append((self._placeholder(name, value), constant(5)))
         return sa.case(*tests, else_=constant(0))
+
+    def _lacks(self, name: str, cause: Cause) -> Expression:
+        value = self.columns[name]
+        return value.is_(None) if cause == "null" else self._cause(name, value) == constant(CAUSES.index(cause))
 
     def _datable(self, name: str, value: Expression) -> Expression:
         first, last = "0001-01-01 00:00:00", "10000-01-01 00:00:00"

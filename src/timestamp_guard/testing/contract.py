@@ -39,7 +39,7 @@ from ..engine.drive import drive
 from ..engine.walk import Progress
 from ..errors import LeaseLost, UsageError
 from ..instants import ABSENT, Encoding, Encodings, Raw, encode, encodings_for, parse_instant
-from ..ledger import Change, Cursor, Key, MemoryLedger, Run, freeze
+from ..ledger import Change, Cursor, Key, MemoryLedger, Run, freeze, thaw
 from ..predicate import CODES, Fault, undecided
 from ..predicate import violations as judged
 from ..repairs import MISSING, Repair
@@ -162,6 +162,10 @@ class _Contract:
         """Write `updatedAt` as a user would, past the engine."""
         raise NotImplementedError
 
+    def held(self, raw: Raw) -> Raw:
+        """How the store holds a value that is written to it: as it is, unless its columns have types."""
+        return raw
+
     # -- what tests are made of
 
     def at(self, text: str) -> Raw:
@@ -276,11 +280,21 @@ class _Contract:
         run = subject.backfill(repair, pace=Pace(start=data.draw(st.integers(1, 20))))
 
         assert (wanted.status, wanted.counts) == (run.status, run.counts)
-        assert reference.contents() == subject.contents()
+        assert self._as_held(reference.contents()) == subject.contents()
         if wanted.id is None:
             assert run.id is None
         else:
-            assert reference.changes(wanted) == subject.changes(run)
+            assert Counter(map(self._made, reference.changes(wanted).elements())) == subject.changes(run)
+
+    def _as_held(self, contents: Mapping[Key, Mapping[str, str]]) -> dict[Key, dict[str, str]]:
+        return {
+            key: {**record, "updatedAt": freeze(self.held(thaw(record["updatedAt"])))}
+            for key, record in contents.items()
+        }
+
+    def _made(self, change: str) -> str:
+        key, name, before, after, candidate = thaw(change)
+        return freeze([key, name, before, self.held(after), candidate])
 
     @_SETTINGS
     @given(st.data())

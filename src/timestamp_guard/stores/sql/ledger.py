@@ -155,6 +155,7 @@ class SqlLedger:
         """See :class:`~timestamp_guard.ledger.Ledger`."""
         with self.database.writing():
             self.create()
+            self._begun()
             for other in self.runs(run.table):
                 if other.open and not self._undone(other):
                     owner = json.loads(other.owner or "{}").get("pid")
@@ -169,6 +170,9 @@ class SqlLedger:
                 {**values, "key": json.dumps(self._kept_key())},
             )
             return evolve(run, id=number)
+
+    def _begun(self) -> None:
+        """Keep others from beginning meanwhile: nothing to do where there is one writer at a time."""
 
     def _kept_key(self) -> Any:
         """What a run remembers of the key, as JSON."""

@@ -1,0 +1,269 @@
+"""
+One connection to one PostgreSQL database.
+
+Nothing rides on the state of the session: whoever reaches the server through a pooler gets another one for every
+transaction. So every setting is made inside of the transaction that needs it, there are no prepared statements, no
+temporary tables, and no locks but those of rows and tables.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from ....errors import (
+    MissingExtra,
+    StoreError,
+    StoreFull,
+    StoreLocked,
+    StoreMissing,
+    StoreReadOnly,
+    UsageError,
+)
+from ....instants import brief
+from ..connection import Parameters, Prepared
+
+if TYPE_CHECKING:
+    import psycopg
+
+__all__ = ["ConnectionLost", "Refused", "Server", "is_address"]
+
+OLDEST: Final = 140000
+"""The first version that finds rows by ranges of pages."""
+
+SETTINGS: Final = (
+    "SET LOCAL \"TimeZone\" = 'UTC'; SET LOCAL \"DateStyle\" = 'ISO, YMD'; SET LOCAL extra_float_digits = 1; "
+    "SET LOCAL bytea_output = 'hex'; SET LOCAL statement_timeout = 0; "
+)
+"""How values are written as text, whatever the user's settings are."""
+
+IDLE: Final = "10s"
+"""A transaction whose worker is frozen is ended by the server after this: sooner than a lease runs out."""
+
+_PARAMETER: Final = re.compile(r"\?|(?<!:):(\w+)")
+
+
+class ConnectionLost(StoreError):
+    """The server is not there any more; what was not committed was not made."""
+
+
+class Refused(Exception):
+    """The server will not take what was to be written to a row."""
+
+
+def is_address(url: str) -> bool:
+    """Whether *url* names a database of PostgreSQL."""
+    return url.startswith(("postgresql://", "postgres://"))
+
+
+class Server:
+    """A connection to the database at *url*; errors of the driver become ours, without the password in them."""
+
+    def __init__(self, url: str, *, read_only: bool = False, timeout: float = 5.0) -> None:
+        self._driver: Any = _driver()
+        self._url = url.replace("postgres://", "postgresql://", 1)
+        self.read_only = read_only
+        self.timeout = timeout
+        self.schema = ""
+        self._label = _masked(url)
+        self._connection: psycopg.Connection[Any]
+        self.connect()
+
+    @property
+    def label(self) -> str:
+        """The database and its host."""
+        return self._label
+
+    def connect(self) -> None:
+        """
+        Reach the server, again where it was lost.
+
+        Raises:
+            StoreError: it cannot be reached, or is too old.
+        """
+        try:
+            self._connection = self._driver.connect(
+                self._url, autocommit=True, prepare_threshold=None, application_name="timestamp_guard",
+                connect_timeout=max(2, round(self.timeout)),
+            )  # fmt: skip
+        except self._driver.ProgrammingError:
+            msg = f"cannot read the address {self._label}: wanted postgresql://USER@HOST:PORT/DATABASE"
+            raise UsageError(msg) from None
+        except self._driver.OperationalError as problem:
+            raise StoreMissing(f"{self._label} cannot be reached: {self._said(problem)}") from None
+        version = self._connection.info.server_version
+        if version < OLDEST:
+            self.close()
+            raise StoreError(f"{self._label} is PostgreSQL {version // 10000}: 14 is needed, of September 2021")
+        from .values import Instants, LocalTimes
+
+        self._connection.adapters.register_loader("timestamptz", Instants)
+        self._connection.adapters.register_loader("timestamp", LocalTimes)
+
+    @property
+    def version(self) -> int:
+        """The version of the server, as a number: 150018 is 15.18."""
+        return self._connection.info.server_version
+
+    def address(self, table: str) -> str:
+        """The name of one of our own tables."""
+        return f"{quoted(self.schema)}.{quoted(table)}"
+
+    def columns(self, table: str) -> Sequence[str]:
+        """The columns of one of our own tables; none where there is no such table."""
+        found = self.rows(
+            "SELECT a.attname FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid "
+            "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+            "WHERE n.nspname = ? AND c.relname = ? AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
+            (self.schema, table),
+        )
+        return [name for (name,) in found]
+
+    def run(self, statement: Prepared | str, parameters: Parameters | tuple[Any, ...] = ()) -> psycopg.Cursor[Any]:
+        """Run a statement."""
+        sql = _ours(statement) if isinstance(statement, str) else statement.sql
+        given: Any = parameters
+        if isinstance(statement, Prepared):
+            given = {**statement.parameters, **dict(parameters)}
+        with self._named():
+            return self._connection.execute(sql, given)
+
+    def rows(self, statement: Prepared | str, parameters: Parameters | tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        """Run a statement and fetch all it gives."""
+        with self._named():
+            return self.run(statement, parameters).fetchall()
+
+    def _begin(self, how: str, lock_timeout: float) -> None:
+        with self._named():
+            # Without parameters, so that all of it is one message.
+            self._connection.execute(
+                f"BEGIN ISOLATION LEVEL {how}; {SETTINGS}"
+                f"SET LOCAL lock_timeout = {round(lock_timeout * 1000)}; "
+                f"SET LOCAL idle_in_transaction_session_timeout = '{IDLE}'"
+            )
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[None]:
+        """One view of the data, whatever is written meanwhile."""
+        self._begin("REPEATABLE READ READ ONLY", self.timeout)
+        try:
+            # Python may think for long between two reads; nobody waits for a reader.
+            self.run("SET LOCAL idle_in_transaction_session_timeout = 0")
+            self.run("SELECT 1")  # the view begins with the first look
+            yield
+        finally:
+            self._end("COMMIT")
+
+    @contextlib.contextmanager
+    def writing(self, lock_timeout: float | None = None) -> Iterator[int]:
+        """A transaction: all of it, or nothing; waits for *lock_timeout* seconds for the lock of a row."""
+        if self.read_only:
+            raise StoreReadOnly(f"{self._label} was opened to be read only")
+        self._begin("READ COMMITTED READ WRITE", self.timeout if lock_timeout is None else lock_timeout)
+        try:
+            yield 0
+            self.run("COMMIT")
+        except BaseException:
+            self._end("ROLLBACK")
+            raise
+
+    @contextlib.contextmanager
+    def durably(self) -> Iterator[None]:
+        """A commit is on the disk, unless the user's settings say otherwise, which are theirs."""
+        yield
+
+    def _end(self, how: str) -> None:
+        """End a transaction that an error may have ended already."""
+        with contextlib.suppress(self._driver.Error):
+            self._connection.execute(how)
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open, which a new connection would not have."""
+        return bool(self._connection.info.transaction_status)
+
+    def now(self) -> int:
+        """The server's clock, in nanoseconds since 1970."""
+        ((seconds,),) = self.rows("SELECT extract(epoch FROM clock_timestamp())")
+        return int(seconds * 10**6) * 1000
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    # -- errors
+
+    @contextlib.contextmanager
+    def _named(self) -> Iterator[None]:
+        try:
+            yield
+        except self._driver.Error as problem:
+            raise self._ours(problem) from None
+        except UnicodeEncodeError as problem:
+            raise Refused(f"{brief(problem.object)} is text that is not UTF-8") from None
+
+    def _ours(self, problem: psycopg.Error) -> Exception:
+        state, said = problem.sqlstate or "", self._said(problem)
+        lost = self._connection.closed or state[:2] == "08" or state in {"57P01", "57P02", "57P03", "25P03", "25P04"}
+        if lost or (not state and isinstance(problem, self._driver.OperationalError)):
+            return ConnectionLost(f"the connection to {self._label} was lost: {said}")
+        match state:
+            case "55P03" | "40P01" | "40001" | "57014":
+                return StoreLocked(f"a row or table of {self._label} is locked by another transaction: {said}")
+            case "25006":
+                return StoreReadOnly(f"{self._label} can only be read: {said}")
+            case "42501":
+                return StoreReadOnly(f"{self._label}: {said}; grant this user the right to it")
+            case "53100" | "53200" | "53300" | "53400" | "54000":
+                return StoreFull(f"{self._label} has no room: {said}")
+            case _ if state[:2] in {"22", "23", "44", "P0"} or isinstance(problem, self._driver.DataError):
+                return Refused(said)
+            case _:
+                return StoreError(f"{self._label}: {said}" + (f" ({state})" if state else ""))
+
+    def _said(self, problem: Exception) -> str:
+        """What the driver says, in one line and without the password."""
+        text = " ".join(str(problem).split())
+        secret = urlsplit(self._url).password
+        return text.replace(secret, "***") if secret else text
+
+
+def quoted(name: str) -> str:
+    """
+    A name as SQL has it.
+
+    Raises:
+        UsageError: no name can be so.
+    """
+    if "\x00" in name or not name:
+        msg = f"{name!r} is no name that PostgreSQL could have"
+        raise UsageError(msg)
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _ours(sql: str) -> str:
+    """A statement of the ledger, with parameters as this driver wants them."""
+    return _PARAMETER.sub(lambda found: f"%({found[1]})s" if found[1] else "%s", sql)
+
+
+def _masked(url: str) -> str:
+    """An address without its password."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        user = f"{parts.username}@" if parts.username else ""
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        return "postgresql://..."
+    return f"postgresql://{user}{host}{port}{parts.path}"
+
+
+def _driver() -> Any:
+    try:
+        import psycopg
+    except ImportError:
+        raise MissingExtra("postgresql", "tables of PostgreSQL") from None
+    return psycopg

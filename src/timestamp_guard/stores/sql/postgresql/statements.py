@@ -1,0 +1,338 @@
+"""
+The statements of a table of PostgreSQL: how rows are found, recorded, written, proved and given back.
+
+Rows are walked by ranges of pages: in the order in which they are stored, whatever their keys are, and each page once.
+A row that is written moves to another page, where it is met again and found sound. A range says nothing of what is
+between two looks at it, so every write looks at its rows again: at the version that it read, or by its own condition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import sqlalchemy as sa
+from attrs import field, frozen
+from sqlalchemy.dialects.postgresql import psycopg as dialect
+
+from ....job import Job
+from ....rules import Moment, Present
+from ....targets.sql import Expression, SqlRepair
+from ....targets.typed import TypedColumn, TypedGuard
+from ..connection import Prepared
+from ..ledger import MADE
+from .ledger import ServerLedger
+from .server import quoted
+from .table import Column, Table
+from .values import wide
+
+__all__ = ["Statements", "Writer", "by_server", "said"]
+
+_DIALECT: Final = dialect.dialect(paramstyle="pyformat")  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it so
+VALUE: Final = "timestamp_guard value {}"
+CAUSE: Final = "timestamp_guard cause {}"
+"""Names in a statement that no column of the user's has."""
+
+_RANGE: Final = "ctid > %(after)s::tid AND ctid <= %(last)s::tid"
+
+
+def said(expression: sa.ClauseElement) -> str:
+    """An expression as this server has it, every name quoted."""
+    return str(expression.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True}))
+
+
+def name_of(name: str) -> str:
+    """A name in a statement that has parameters."""
+    return quoted(name).replace("%", "%%")
+
+
+def _texts(columns: Sequence[str], prefix: str = "") -> str:
+    return ", ".join(f"{prefix}{name_of(name)}::text" for name in columns)
+
+
+def _keys(count: int, prefix: str = "") -> str:
+    return ", ".join(f"{prefix}key_{index}" for index in range(1, count + 1))
+
+
+class Writer:
+    """The statements that read and write rows of *table*, whoever judges them, with the ledger of *ledger*."""
+
+    def __init__(self, table: Table, ledger: ServerLedger) -> None:
+        self.table = table
+        self.changes = ledger.server.address("timestamp_guard_changes").replace("%", "%%")
+        self.aside = ledger.server.address("timestamp_guard_quarantine").replace("%", "%%")
+        self.source = table.source.replace("%", "%%")
+
+    def rows(self, names: Sequence[str], part: str, *, identity: Sequence[str], limit: bool) -> Prepared:
+        """
+        Rows between two places, in the order in which they are stored: place, version, key and columns.
+        """
+        columns = [f"{name_of(name)}" for name in names]
+        keys = [*map(self._readable, identity)]
+        what = ", ".join(["ctid::text", "xmin::text", *keys, *columns])
+        end = " LIMIT %(limit)s" if limit else ""
+        return Prepared(f"SELECT {what} FROM {part} AS t WHERE {_RANGE} ORDER BY t.ctid{end}")  # noqa: S608 - quoted
+
+    def _readable(self, name: str) -> str:
+        """A key column as the ledger's reader would have it."""
+        return name_of(name) if self.table.column(name).kind != "other" else f"{name_of(name)}::text"
+
+    def page(self, names: Sequence[str], *, after: bool) -> Prepared:
+        """Some rows in the order of the key: for whoever reads all of them while others write."""
+        key = self.table.key
+        keys = [*map(self._readable, key)]
+        what = ", ".join([*keys, *(f"{name_of(each)}::text" for each in key), *map(name_of, names)])
+        where = ""
+        if after:
+            last = len(key) - 1
+            marks = [f"%(after_{index})s::{self.table.column(name).base}" for index, name in enumerate(key)]
+            where = f"{name_of(key[last])} > {marks[last]}"
+            for index in range(last - 1, -1, -1):
+                one, mark = name_of(key[index]), marks[index]
+                where = f"{one} >= {mark} AND ({one} > {mark} OR ({one} = {mark} AND {where}))"
+            where = f" WHERE {where}"
+        order = ", ".join(f"t.{name_of(each)}" for each in key)  # a name alone would be that of a column of the result
+        return Prepared(f"SELECT {what} FROM {self.source} AS t{where} ORDER BY {order} LIMIT %(limit)s")  # noqa: S608 - quoted
+
+    def by_row(self, column: Column, part: str) -> Prepared:
+        """
+        Record and write rows that Python judged, if each is still the version that was read.
+
+        Gives how many there were, how many are not what was written, and the first and the last change.
+        """
+        name, kind = name_of(column.name), wide(column.kind, column.base)
+        key = self.table.key
+        given = (
+            "unnest(%(places)s::text[], %(versions)s::text[], %(afters)s::text[], %(candidates)s::bigint[]) "
+            "AS work (place, version, written, candidate)"
+        )
+        new = f"work.written::{self._assigned(column)}"
+        return Prepared(
+            f"WITH work AS MATERIALIZED (SELECT place::tid AS place, version, written, candidate FROM {given}), "  # noqa: S608 - quoted
+            f"old AS MATERIALIZED (SELECT t.ctid AS place, t.{name}::text AS held FROM work JOIN {part} t ON t.ctid = work.place "
+            f"WHERE t.xmin::text = work.version), "
+            f"made AS (UPDATE {part} AS t SET {name} = {new} FROM work JOIN old ON old.place = work.place "
+            f"WHERE t.ctid = work.place AND t.xmin::text = work.version "
+            f"RETURNING {_texts(key, 't.')}, old.held, t.{name}::text, work.candidate, "
+            f"t.{name}::{kind} IS NOT DISTINCT FROM work.written::{kind}), " + self._recorded("made")
+        )
+
+    @staticmethod
+    def _assigned(column: Column) -> str:
+        """As what a value is given to a column: without its limits, or it would be cut to them silently."""
+        return "float8" if column.kind == "float" else column.base
+
+    def _recorded(self, made: str) -> str:
+        """What a statement ends with that writes rows: the rows of *made* are keys, before, after, candidate, kept."""
+        count = len(self.table.key)
+        return (
+            f"named ({_keys(count)}, before, after, candidate, kept) AS (SELECT * FROM {made}), "  # noqa: S608 - quoted
+            f"recorded AS (INSERT INTO {self.changes} (run, {_keys(count)}, before, after, candidate) "
+            f"SELECT %(run)s, {_keys(count)}, before, after, candidate FROM named RETURNING id) "
+            f"SELECT (SELECT count(*) FROM named), (SELECT count(*) FROM named WHERE NOT kept), min(id), max(id) "
+            f"FROM recorded"
+        )
+
+    def proof(self, column: Column) -> Prepared:
+        """How many of the changes since *since* are not what their rows hold."""
+        same = self._same("t", "c")
+        return Prepared(
+            f"SELECT count(*) FROM {self.changes} c LEFT JOIN {self.source} t ON {same} "  # noqa: S608 - quoted
+            f"WHERE c.run = %(run)s AND c.id > %(since)s AND t.{name_of(column.name)}::text IS DISTINCT FROM c.after"
+        )
+
+    def _same(self, rows: str, changes: str) -> str:
+        """Whether a row and a change belong together: equal for the index, and alike in spelling."""
+        pairs = []
+        for index, name in enumerate(self.table.key, 1):
+            held, kept = f"{rows}.{name_of(name)}", f"{changes}.key_{index}"
+            pairs.append(f"{held} = {kept}::{self.table.column(name).base}")
+            if self.table.column(name).kind in {"text", "other"}:
+                pairs.append(f"{held}::text = {kept}")  # a collation may take two texts for one
+        return " AND ".join(pairs)
+
+    def undo(self, column: Column) -> Prepared:
+        """Give a stretch of changes back: how many there are, how many rows were, and how many of those are not so."""
+        name = name_of(column.name)
+        return Prepared(
+            f"WITH stretch AS MATERIALIZED (SELECT * FROM {self.changes} WHERE run = %(undone)s AND state = {MADE} "  # noqa: S608
+            f"AND id BETWEEN %(bottom)s AND %(top)s), "
+            f"back AS (UPDATE {self.source} AS t SET {name} = c.before::{self._assigned(column)} FROM stretch c "
+            f"WHERE {self._same('t', 'c')} AND t.{name}::text IS NOT DISTINCT FROM c.after "
+            f"RETURNING t.{name}::text IS NOT DISTINCT FROM c.before AS kept) "
+            f"SELECT (SELECT count(*) FROM stretch), count(*), count(*) FILTER (WHERE NOT kept) FROM back"
+        )
+
+    def undone(self, column: Column) -> Prepared:
+        """How many rows of a stretch hold what they did before: looked at where a trigger could change it after."""
+        return Prepared(
+            f"SELECT count(*) FROM {self.changes} c JOIN {self.source} t ON {self._same('t', 'c')} "  # noqa: S608 - quoted
+            f"WHERE c.run = %(undone)s AND c.state = {MADE} AND c.id BETWEEN %(bottom)s AND %(top)s "
+            f"AND t.{name_of(column.name)}::text IS NOT DISTINCT FROM c.before"
+        )
+
+    def twice(self) -> Prepared:
+        """Whether a row was changed twice in a stretch, so that the order matters."""
+        keys = _keys(len(self.table.key))
+        return Prepared(
+            f"SELECT 1 FROM {self.changes} WHERE run = %(undone)s AND state = {MADE} "  # noqa: S608 - ours
+            f"AND id BETWEEN %(bottom)s AND %(top)s GROUP BY {keys} HAVING count(*) > 1 LIMIT 1"
+        )
+
+    def overlap(self) -> Prepared:
+        """Whether two runs changed the same row."""
+        same = " AND ".join(f"a.key_{index} = b.key_{index}" for index in range(1, len(self.table.key) + 1))
+        return Prepared(
+            f"SELECT 1 FROM {self.changes} a JOIN {self.changes} b ON {same} "  # noqa: S608 - ours
+            f"WHERE a.run = %(run)s AND b.run = %(other)s LIMIT 1"
+        )
+
+    def set_aside(self, part: str) -> Prepared:
+        """Quarantine the row at a place."""
+        return Prepared(
+            f"INSERT INTO {self.aside} (run, reason, {_keys(len(self.table.key))}) "  # noqa: S608 - quoted
+            f"SELECT %(run)s, %(reason)s, {_texts(self.table.key)} FROM {part} WHERE ctid = %(last)s::tid"
+        )
+
+    def not_aside(self) -> str:
+        """Whether the run has not quarantined a row."""
+        same = " AND ".join(f"q.key_{index} = {name_of(name)}::text" for index, name in enumerate(self.table.key, 1))
+        return f"NOT EXISTS (SELECT 1 FROM {self.aside} q WHERE q.run = %(run)s AND {same})"  # noqa: S608 - quoted
+
+
+@frozen
+class Statements:
+    """What SQL says of a job."""
+
+    repair: SqlRepair = field(repr=False)
+    work: str
+    nulls: str | None
+    others: str | None
+    after: str
+    chosen: str
+    count: Prepared
+    some: Prepared
+    hopeless: Prepared
+
+    def values(self, job: Job, moment: Moment) -> dict[str, Any]:
+        """The parameters of bounds and candidates."""
+        return dict(self.repair.limits(moment, job.pinned))
+
+    def seek(self, part: str) -> Prepared:
+        """The first place between two that holds work."""
+        return Prepared(f"SELECT min(ctid)::text FROM {part} WHERE {_RANGE} AND ({self.work})")  # noqa: S608 - quoted
+
+    def last_of(self, part: str) -> Prepared:
+        """The place of the last of a few rows between two places that hold work."""
+        return Prepared(
+            f"SELECT max(place)::text FROM (SELECT ctid AS place FROM {part} WHERE {_RANGE} AND ({self.work}) "  # noqa: S608
+            f"ORDER BY ctid LIMIT %(limit)s) few"
+        )
+
+    def write(self, writer: Writer, column: Column, part: str) -> list[Prepared]:
+        """
+        Record and write the work between two places, in one statement where only nulls are overwritten: else in two.
+
+        Each gives how many rows there were, how many are not what was written, and the first and the last change.
+        """
+        name, kind, key = name_of(column.name), wide(column.kind, column.base), writer.table.key
+        found = []
+        if self.nulls is not None and not column.not_null:
+            found.append(
+                f"WITH made AS (UPDATE {part} SET {name} = {self.after} WHERE {_RANGE} AND ({self.nulls}) "  # noqa: S608
+                f"RETURNING {_texts(key)}, NULL::text, {name}::text, {self.chosen}, "
+                f"{name}::{kind} IS NOT DISTINCT FROM ({self.after})::{kind}), " + writer._recorded("made")  # noqa: SLF001 - one of us
+            )
+        if self.others is not None:
+            found.append(
+                f"WITH work AS MATERIALIZED (SELECT ctid AS place, {name}::text AS held, {self.after} AS written, "  # noqa: S608
+                f"{self.chosen} AS candidate FROM {part} WHERE {_RANGE} AND ({self.others})), "
+                f"made AS (UPDATE {part} AS t SET {name} = work.written FROM work WHERE t.ctid = work.place "
+                f"RETURNING {_texts(key, 't.')}, work.held, t.{name}::text, work.candidate, "
+                f"t.{name}::{kind} IS NOT DISTINCT FROM work.written::{kind}), " + writer._recorded("made")  # noqa: SLF001
+            )
+        return [Prepared(each) for each in found]
+
+    def readable(self, writer: Writer, column: Column, job: Job) -> str:
+        """The statement that writes, with its bounds, for people."""
+        text = f"UPDATE {writer.table.source} SET {quoted(column.name)} = {self.after} WHERE {self.work}"  # noqa: S608
+        for name, value in sorted(self.values(job, Moment.at(job.pinned)).items(), reverse=True):
+            text = text.replace(f"%({name})s", repr(value) if isinstance(value, str) else str(value))
+        return text.replace("%%", "%")
+
+
+def by_server(writer: Writer, job: Job, *, skipping: bool) -> Statements:
+    """The statements of *job*; *skipping* leaves out what the run has quarantined."""
+    table = writer.table
+    types = {name: table.column(name).typed for name in {*job.guard.fields, *job.encodings}}
+    guard = TypedGuard(job.guard, job.encodings, types)
+    repair = SqlRepair(guard, job.repair, job.encodings)
+    skip = f" AND {writer.not_aside()}" if skipping else ""
+    broken, mendable = said(repair.broken()), said(repair.mendable())
+    fills = "null" in job.repair.codes and Present(job.field) in job.guard.rules
+    name = name_of(job.field)
+    more = set(job.repair.codes) - {"null", "missing"}
+    nulls = f"{name} IS NULL AND ({mendable}){skip}" if fills else None
+    others = f"{name} IS NOT NULL AND ({broken}) AND ({mendable}){skip}" if more else None
+    several = len(job.repair.candidates) > 1
+    after, chosen = said(repair.after()), said(repair.chosen()) if several else "0"
+    identity = _texts(table.key) or "ctid::text"
+    source = writer.source
+    lost = f"({broken}){skip} AND NOT coalesce(({mendable}), false)"
+    return Statements(
+        repair,
+        f"({broken}) AND ({mendable}){skip}",
+        nulls,
+        others,
+        after,
+        chosen,
+        Prepared(
+            f"SELECT candidate, count(*) FROM (SELECT {said(repair.chosen())} AS candidate FROM {source} "  # noqa: S608
+            f"WHERE ({broken}){skip}) work GROUP BY candidate"
+        ),
+        Prepared(
+            f"SELECT {name}, {after}, {said(repair.chosen())}, {identity} FROM {source} "  # noqa: S608 - quoted
+            f"WHERE ({broken}) AND ({mendable}){skip} LIMIT %(limit)s"
+        ),
+        Prepared(f"SELECT {identity} FROM {source} WHERE {lost} LIMIT %(limit)s"),  # noqa: S608 - quoted
+    )
+
+
+class Look:
+    """A look at every row at once: the statements of a check."""
+
+    def __init__(self, table: Table, guard: TypedGuard) -> None:
+        self.guard = guard
+        columns: dict[str, Expression] = {
+            name: sa.column(VALUE.format(index)) for index, name in enumerate(guard.fields)
+        }
+        causes: dict[str, Expression] = {
+            name: sa.column(CAUSE.format(index)) for index, name in enumerate(guard.fields)
+        }
+        source = table.source.replace("%", "%%")
+        values = [f"{name_of(name)} AS {quoted(VALUE.format(index))}" for index, name in enumerate(guard.fields)]
+        reasons = [
+            f"{said(each)} AS {quoted(CAUSE.format(index))}" for index, each in enumerate(guard.causes().values())
+        ]
+        self._fields = ", ".join(map(name_of, guard.fields))
+        gate, signature = said(guard.gate()), said(guard.signature(columns, causes))
+        # One pass, and no more: a sound row is counted as soon as the gate lets it through.
+        full = f"SELECT {signature} FROM (SELECT {', '.join(reasons)}) causes"
+        self.survey = Prepared(
+            f"SELECT tableoid::bigint, CASE WHEN {gate} THEN 0 ELSE ({full}) END AS signature, count(*), "  # noqa: S608
+            f"min(ctid)::text, max(ctid)::text FROM (SELECT tableoid, ctid, {self._fields}, {', '.join(values)} "
+            f"FROM {source}) everything GROUP BY 1, 2"
+        )
+        self._identity = _texts(table.key) or "ctid::text"
+
+    def sample(self, part: str) -> Prepared:
+        """The rows at two places."""
+        return Prepared(
+            f"SELECT {self._identity}, {self._fields} FROM {part} "  # noqa: S608 - quoted
+            f"WHERE ctid IN (%(first)s::tid, %(last)s::tid)"
+        )
+
+
+def types_of(table: Table, names: Sequence[str]) -> Mapping[str, TypedColumn]:
+    """What columns hold."""
+    return {name: table.column(name).typed for name in names}

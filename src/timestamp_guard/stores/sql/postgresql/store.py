@@ -1,0 +1,792 @@
+"""
+A table of PostgreSQL: judged and mended by the server itself where SQL can say it exactly, else row by row in Python,
+in the same transaction and with the same ledger.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+
+from attrs import evolve, frozen
+
+from ...._faults import point, reach
+from ....engine.stepwise import assess as assess_pages
+from ....engine.stepwise import fairly
+from ....engine.stepwise import survey as survey_pages
+from ....errors import PlanChanged, StoreError, StoreLocked, UsageError, WriteFailed, WriteUndone
+from ....instants import Cause, Encodings, Raw, brief, encodings_for
+from ....job import Job
+from ....ledger import Change, Cursor, Key, Run, find
+from ....predicate import Fault, violations
+from ....repairs import Mend, needs
+from ....rules import Guard, Moment, Pair
+from ....targets.typed import TypedGuard, mends_typed, speaks_typed
+from ...base import Assessment, Clock, Page, Sample, Step, Survey
+from .ledger import ServerLedger
+from .server import ConnectionLost, Refused, Server
+from .statements import Look, Statements, Writer, by_server, types_of
+from .table import Column, Table, ensure_unique, reflect
+from .values import text_of, thawed
+
+__all__ = ["PostgresStore"]
+
+T = TypeVar("T")
+
+STEP_BEGUN: Final = point("server: step begun")
+STEP_WRITTEN: Final = point("server: step written")
+STEP_SAVED: Final = point("server: step saved")
+STEP_DONE: Final = point("server: step done")
+UNDO_WRITTEN: Final = point("server: undo written")
+UNDO_DONE: Final = point("server: undo done")
+
+PATIENCE_NS: Final = 10**9
+SEEK: Final = 4096
+"""How many pages one look for work passes at most: 32 MB."""
+
+LOCK: Final = 0.1
+"""
+For so many seconds a step waits for the lock of a row: meanwhile others wait for those that it has. If it is not enough
+the step is taken again with half as many rows, and a single one that stays locked is left for the next sweep.
+"""
+
+LAST: Final = 65535
+TRIES: Final = 6
+"""How often a lost connection is made again, each time after twice as long a rest."""
+
+
+@frozen
+class Window:
+    """
+    A stretch of a part of the table, from after one place to another, both as `(page,row)`.
+
+    `rows` is None where SQL judges; else what Python judged: the place, the version, and the mend of each row.
+    """
+
+    part: int
+    after: str
+    last: str
+    rows: Sequence[tuple[str, str, Mend]] | None = None
+    work: bool = True
+
+
+class PostgresStore:
+    """
+    One table of a PostgreSQL database; its ledger is in the schema of the table. Close it, or use it as a context manager.
+
+    *table* may be `schema.table`; *key* names the columns that identify a row, where the table does not say.
+
+    Raises:
+        UsageError: there is no such table or column.
+        StoreError: the server cannot be reached, or refuses.
+    """
+
+    typed = True
+    target = 0.02
+
+    def __init__(
+        self,
+        url: str,
+        table: str,
+        *,
+        encodings: Encodings,
+        key: str | Sequence[str] | None = None,
+        read_only: bool = False,
+        timeout: float = 5.0,
+    ) -> None:
+        self.encodings = encodings
+        self.server = Server(url, read_only=read_only, timeout=timeout)
+        try:
+            self.table: Table = reflect(self.server, table, [key] if isinstance(key, str) else key)
+            self._declared_key = key is not None
+            self.server.schema = self.table.schema
+            self.ledger = ServerLedger(self.server, self.table)
+        except BaseException:
+            self.server.close()
+            raise
+        self._writer = Writer(self.table, self.ledger)
+        self._said: tuple[Job, bool] | None = None
+        self._prepared: tuple[Job, bool, Statements] | None = None
+        self._keys: dict[int, tuple[str, ...]] = {0: self.table.key}
+        self._tops: dict[int, int] = {}
+        self._dense = False
+        self._per_page = 50.0
+        self._offset: tuple[float, int] | None = None
+
+    # -- what it is
+
+    @property
+    def name(self) -> str:
+        """The name of the table; with its schema, where that is not the current one."""
+        return self.table.called
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """The columns that identify a row; none where nothing does."""
+        return self.table.key
+
+    def fields(self) -> Sequence[str]:
+        """The names of the columns."""
+        return [column.name for column in self.table.columns]
+
+    def declared(self) -> Mapping[str, str]:
+        """The declared types of the columns."""
+        return {column.name: column.declared for column in self.table.columns}
+
+    def now(self) -> int:
+        """The server's clock: asked now and then, and counted on from there."""
+        here = time.monotonic()
+        if self._offset is None or here - self._offset[0] > 10:
+            asked = time.time_ns()
+            there = self.server.now() if self.server.in_transaction else self._lasting(self.server.now)
+            self._offset = here, there - (asked + time.time_ns()) // 2
+        return time.time_ns() + self._offset[1]
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.server.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _lasting(self, act: Callable[[], T]) -> T:
+        """Do something that can be done again where the connection is lost."""
+        for tried in range(TRIES):
+            try:
+                return act()
+            except ConnectionLost:
+                if tried == TRIES - 1:
+                    raise
+                self._reconnect(tried)
+        raise AssertionError  # pragma: no cover - the last try returns or raises
+
+    def _reconnect(self, tried: int) -> None:
+        """Make the connection again; with jitter, for all workers lost it at once."""
+        for again in range(tried, TRIES):
+            time.sleep(min(5.0, 0.05 * 2**again) * random.uniform(0.5, 1.5))  # noqa: S311 - not for secrecy
+            try:
+                self.server.close()
+                self.server.connect()
+            except StoreError:
+                if again == TRIES - 1:
+                    raise
+            else:
+                return
+
+    # -- reading
+
+    def scan(self, after: Cursor, limit: int) -> Page:
+        """Rows in the order of their key, with all their columns."""
+        return self._lasting(lambda: self._scan(self.fields(), after, limit))
+
+    def _scan(self, names: Sequence[str], after: Cursor, limit: int) -> Page:
+        if not self.table.key:
+            return self._stored(names, after, limit)
+        width = len(self.table.key)
+        values: dict[str, Any] = {"limit": limit}
+        if after is not None:
+            values |= {f"after_{index}": text for index, text in enumerate(after)}
+        with self.server.reading():
+            rows = self.server.rows(self._writer.page(names, after=after is not None), values)
+        records = [(_key(row[:width]), dict(zip(names, row[2 * width :], strict=True))) for row in rows]
+        return Page(records, list(rows[-1][width : 2 * width]) if len(rows) == limit else None)
+
+    def _stored(self, names: Sequence[str], after: Cursor, limit: int) -> Page:
+        """Rows in the order in which they are stored: of a table without a key, or in one view of the data."""
+        part, place = after if after is not None else (0, "(0,0)")
+        while part < len(self.table.parts):
+            rows = list(self._read(names, part, place, f"(4294967294,{LAST})", limit))
+            if rows:
+                records = [(key, record) for _, _, key, record in rows]
+                return Page(records, [part, rows[-1][0]])
+            part, place = part + 1, "(0,0)"
+        return Page([], None)
+
+    def _read(
+        self, names: Sequence[str], part: int, after: str, last: str, limit: int | None = None
+    ) -> Iterator[tuple[str, str, Key, Mapping[str, Raw]]]:
+        """Rows between two places: place, version, key and columns."""
+        identity = self.table.key
+        said = self._writer.rows(names, self._part(part), identity=identity, limit=limit is not None)
+        width = 2 + len(identity)
+        for row in self.server.rows(said, {"after": after, "last": last, "limit": limit}):
+            key = _key(row[2:width]) if identity else row[0]
+            yield row[0], row[1], key, dict(zip(names, row[width:], strict=True))
+
+    def _part(self, part: int) -> str:
+        return self.table.parts[part].name.replace("%", "%%")
+
+    def survey(self, guard: Guard, clock: Clock, samples: int) -> Survey:
+        """Look at every row once, in one view of the data."""
+        return self._lasting(lambda: self._survey(guard, clock, samples))
+
+    def _survey(self, guard: Guard, clock: Clock, samples: int) -> Survey:
+        encodings = encodings_for(guard.fields, self.encodings)
+        types = types_of(self.table, guard.fields)
+        with self.server.reading():
+            if not speaks_typed(guard, encodings, types):
+                return survey_pages(_Columns(self, guard.fields), guard, clock, samples)
+            typed = TypedGuard(guard, encodings, types)
+            moment = Moment.at(clock())
+            look = Look(self.table, typed)
+            faults: Counter[Fault] = Counter()
+            undecided: Counter[tuple[Pair, Cause]] = Counter()
+            causes: Counter[tuple[str, Cause]] = Counter()
+            kept: dict[Fault, list[Sample]] = {}
+            records = broken = 0
+            for oid, signature, count, *places in self.server.rows(look.survey, typed.limits(moment)):
+                records += count
+                if not signature:
+                    continue
+                found = typed.decode(signature)
+                broken += count if found.faults else 0
+                for fault in found.faults:
+                    faults[fault] += count
+                for cause in found.causes:
+                    causes[cause] += count
+                for pair in found.undecided:
+                    undecided[pair] += count
+                if found.faults and samples:
+                    self._sample(look, moment, oid, places, kept, samples)
+        return Survey(records, broken, faults, undecided, causes, fairly(kept, samples) if samples else ())
+
+    def _sample(
+        self, look: Look, moment: Moment, oid: int, places: Sequence[str], kept: dict[Fault, list[Sample]], samples: int
+    ) -> None:
+        """Keep what is wrong with the first and the last row of a kind."""
+        part = next((index for index, each in enumerate(self.table.parts) if each.oid == oid), None)
+        if part is None:
+            return  # made since the table was looked at
+        guard, width = look.guard, len(self.table.key) or 1
+        for row in self.server.rows(look.sample(self._part(part)), {"first": places[0], "last": places[1]}):
+            record = dict(zip(guard.fields, row[width:], strict=True))
+            for violation in violations(record, guard.guard, guard.encodings, moment):
+                rows = kept.setdefault(violation.fault, [])
+                sample = Sample(self._thawed_key(row[:width]), violation)
+                if len(rows) < samples and all(sample.key != other.key for other in rows):
+                    rows.append(sample)
+
+    def _thawed_key(self, texts: Sequence[str]) -> Key:
+        """A key that came as text."""
+        if not self.table.key:
+            return texts[0]
+        return _key([thawed(text, self.table.column(name).kind) for text, name in zip(texts, self.key, strict=True)])
+
+    def assess(self, job: Job, clock: Clock, samples: int, run: Run | None = None) -> Assessment:
+        """Count what there is to do, in one view of the data."""
+        return self._lasting(lambda: self._assess(job, clock, samples, run))
+
+    def _assess(self, job: Job, clock: Clock, samples: int, run: Run | None) -> Assessment:
+        skipping = run is not None and run.counts.quarantined > 0
+        skipped = self.ledger.quarantined(run) if run is not None and skipping else []
+        with self.server.reading():
+            if not self._sql(job):
+                return assess_pages(_Columns(self, needs(job.repair, job.guard)), job, clock, samples, skipped)
+            said = self._statements(job, skipping=skipping)
+            values = said.values(job, job.moment(clock())) | ({"run": run.id} if run is not None else {})
+            mendable: Counter[int] = Counter()
+            unrepairable = 0
+            for candidate, count in self.server.rows(said.count, values):
+                if candidate is None:
+                    unrepairable += count
+                else:
+                    mendable[int(candidate)] += count
+            shown: list[Change] = []
+            hopeless: list[Key] = []
+            for row in self.server.rows(said.some, {**values, "limit": samples}) if samples and mendable else ():
+                before, after, candidate, *key = row
+                source = str(job.repair.candidates[int(candidate)])
+                shown.append(Change(self._thawed_key(key), job.field, before, self._raw(job, after), source))
+            if samples and unrepairable:
+                rows = self.server.rows(said.hopeless, {**values, "limit": samples})
+                hopeless = [self._thawed_key(row) for row in rows]
+            return Assessment(mendable, unrepairable, shown, hopeless)
+
+    def _raw(self, job: Job, value: Raw) -> Raw:
+        """What is written, as the column would give it back."""
+        return int(value) if self.table.column(job.field).kind == "whole" else value
+
+    def statements(self, job: Job) -> Sequence[str]:
+        """What a step runs and locks, and the triggers that its writes set off."""
+        said = []
+        if self._sql(job):
+            statements = self._statements(job, skipping=False)
+            said.append(statements.readable(self._writer, self.table.column(job.field), job))
+        else:
+            said.append(f"{job.field} of {self.name} is judged row by row in Python, and written by compare-and-set")
+        said.append(
+            "locks: ROW EXCLUSIVE on the table and the rows of one step, for about 20 ms at a time; readers never wait, "
+            f"and a step waits for no row longer than {LOCK * 1000:.0f} ms"
+        )
+        said += [f"trigger {each.name} will be set off by each write" for each in self.table.triggers if each.on_update]
+        if self.table.guarded:
+            said.append("row-level security is on: rows that this user does not see are neither counted nor filled")
+        return said
+
+    # -- writing
+
+    def prepare(self, job: Job, clock: Clock) -> bool:
+        """Whether there is anything to mend; if so, try one row, and take that back."""
+        return self._lasting(lambda: self._prepare(job, clock))
+
+    def _prepare(self, job: Job, clock: Clock) -> bool:
+        self._refuse(job)
+        probe = Run(0, "backfill", self.name, job.plan(), job.pinned, generation=0)
+        while (found := self._find(job, probe, clock, 1)) is not None and not found.work:
+            probe = evolve(probe, cursor=[found.part, found.last])
+        if found is None:
+            return False
+        try:
+            with self.server.writing():
+                self.ledger.create()
+                self._write(job, probe, found, clock)
+                raise _TakenBack
+        except (_TakenBack, Refused, StoreLocked):
+            return True  # whether this row can be written now is for the run to find out
+        finally:
+            self.ledger.forget()
+
+    def _refuse(self, job: Job) -> None:
+        column = self.table.column(job.field)
+        if column.generated or column.always:
+            msg = f"{job.field} of {self.name} is computed by the server and cannot be written: fill what it is made of"
+            raise UsageError(msg)
+        self.table.identity()
+        if self._declared_key:
+            ensure_unique(self.server, self.table)
+        if job.field in self.table.key:
+            msg = f"{job.field} is part of the key of {self.name}: a row that was filled could not be found again"
+            raise UsageError(msg)
+        if job.field in self.table.partition_key:
+            msg = (
+                f"{job.field} says in which partition of {self.name} a row belongs, so filling it would move rows "
+                f"between tables: fill it before the table is partitioned by it, or move the rows by hand"
+            )
+            raise UsageError(msg)
+        if self.table.inherited:
+            msg = f"other tables inherit from {self.name}: fill each of them by its own name"
+            raise UsageError(msg)
+        encoding = job.encodings[job.field]
+        digits = {"s": 0, "ms": 3, "us": 6, "ns": 6}[encoding.resolution]
+        if column.digits is not None and encoding.name == "datetime" and column.digits < digits:
+            step = "s" if column.digits < 3 else "ms"
+            msg = (
+                f"{job.field} of {self.name} is {column.declared}, which rounds what it is given: declare its encoding "
+                f"as datetime/{step}" + (f"@{encoding.zone}" if encoding.zone else "")
+            )
+            raise UsageError(msg)
+
+    def step(self, job: Job, run: Run, clock: Clock, limit: int) -> Step:
+        """Find work by a read, then judge, record, write, prove and save in one transaction."""
+        self._same_key(run)
+        if run.cursor is not None and not _is_cursor(run.cursor):
+            raise self.ledger.damaged(run, f"cursor {brief(run.cursor)}")
+        try:
+            return self._step(job, run, clock, limit)
+        except ConnectionLost:
+            return self._found_again(run)
+
+    def _found_again(self, run: Run) -> Step:
+        """
+        Where a run stands after the connection was lost.
+
+        Whether its last transaction was committed is in the ledger, which was written in it.
+        """
+        self._reconnect(0)
+        current = self._lasting(lambda: find(self.ledger, run.id or 0, run.table))
+        if current.generation != run.generation:
+            self.ledger.put(run)  # tells that it is lost
+        return Step(current, done=False, touched=0)
+
+    def _step(self, job: Job, run: Run, clock: Clock, limit: int) -> Step:
+        found = self._find(job, run, clock, limit)
+        if found is None:
+            return Step(self.ledger.save(evolve(run, cursor=None)), done=True)
+        cursor = [found.part, found.last]
+        if not found.work:
+            return Step(self.ledger.save(evolve(run, cursor=cursor)), done=False, fraction=self._fraction(found))
+        began = time.monotonic_ns()
+        try:
+            with self.server.writing(LOCK):
+                self.ledger.fence(run)
+                reach(STEP_BEGUN)
+                made, refused, first, last = self._write(job, run, found, clock)
+                reach(STEP_WRITTEN)
+                counts = evolve(run.counts, changed=run.counts.changed + made, refused=run.counts.refused + refused)
+                after = evolve(
+                    run,
+                    cursor=cursor,
+                    counts=counts,
+                    found=run.found + made + refused,
+                    first_change=run.first_change if run.first_change is not None else first,
+                    last_change=last if last is not None else run.last_change,
+                )
+                self.ledger.put(after)
+                reach(STEP_SAVED)
+        except Refused as problem:
+            if limit > 1:
+                raise WriteFailed(f"a write to {self.name} failed: {problem}") from None
+            return self._quarantine(run, found, str(problem))
+        except StoreLocked as problem:
+            if limit > 1:
+                raise WriteFailed(f"a write to {self.name} failed: {problem}") from None
+            # Its transaction may take for long: the next sweep comes by again.
+            counts = evolve(run.counts, refused=run.counts.refused + 1)
+            passed = evolve(run, cursor=cursor, counts=counts, found=run.found + 1)
+            return Step(self.ledger.save(passed), done=False, touched=1)
+        held = time.monotonic_ns() - began
+        reach(STEP_DONE)
+        self._dense = made > 0
+        return Step(after, done=False, touched=made + refused, held_ns=held, fraction=self._fraction(found))
+
+    def _same_key(self, run: Run) -> None:
+        """
+        Make sure that the run finds rows by the key that it began with.
+
+        Raises:
+            PlanChanged: it would not.
+        """
+        if run.id not in self._keys and run.id is not None:
+            self._keys[run.id] = self._lasting(lambda: self.ledger.key_of(run))
+        if (was := self._keys[run.id or 0]) != self.table.key:
+            names = [", ".join(key) or "nothing" for key in (was, self.table.key)]
+            raise PlanChanged(
+                f"run {run.id} on {self.name} is unfinished and tells rows apart by {names[0]}, not by {names[1]}: open "
+                f"the table with that key, or roll the run back first"
+            )
+
+    def _top(self, part: int) -> int:
+        """How many pages a part had when it was begun: what is added since is for the next sweep."""
+        if part not in self._tops:
+            oid = self.table.parts[part].oid
+            ((size, rows, pages),) = self.server.rows(
+                "SELECT pg_relation_size((?::bigint)::oid::regclass) / current_setting('block_size')::bigint, "
+                "reltuples::float8, relpages FROM pg_catalog.pg_class WHERE oid = ?",
+                (oid, oid),
+            )
+            self._tops[part] = size
+            if pages and rows > 0:
+                self._per_page = max(1.0, rows / pages)
+        return self._tops[part]
+
+    def _find(self, job: Job, run: Run, clock: Clock, limit: int) -> Window | None:
+        """The next window that may hold work; None at the end of the table."""
+        if run.cursor is None:
+            self._tops.clear()
+        part, after = run.cursor if run.cursor is not None else (0, "(0,0)")
+        began = time.monotonic_ns()
+        while part < len(self.table.parts):
+            top = self._top(part)
+            page = _page(after)
+            if page >= top:
+                part, after = part + 1, "(0,0)"
+                continue
+            pages = max(1, int(limit / self._per_page))
+            if not self._sql(job):
+                return self._judge(job, run, clock, limit, part, after, min(page + pages, top) - 1)
+            if self._dense and limit >= self._per_page:
+                return Window(part, after, f"({min(page + pages, top) - 1},{LAST})")
+            end = min(page + SEEK, top) - 1
+            said = self._statements(job, skipping=run.counts.quarantined > 0)
+            values = said.values(job, job.moment(clock())) | {"run": run.id, "after": after, "last": f"({end},{LAST})"}
+            ((first,),) = self.server.rows(said.seek(self._part(part)), values)
+            if first is None:
+                after = f"({end},{LAST})"
+                if time.monotonic_ns() - began > PATIENCE_NS:
+                    return Window(part, after, after, work=False)
+                continue
+            return self._around(said, values, part, first, limit, min(_page(first) + pages, top) - 1)
+        return None
+
+    def _around(
+        self, said: Statements, values: Mapping[str, Any], part: int, first: str, limit: int, last_page: int
+    ) -> Window:
+        """The window that begins with the work at *first*: some pages, or a few rows of one."""
+        before = f"({_page(first)},{_item(first) - 1})"
+        last = f"({last_page},{LAST})"
+        if limit < self._per_page:
+            bounds = {**values, "after": before, "last": last, "limit": limit}
+            ((found,),) = self.server.rows(said.last_of(self._part(part)), bounds)
+            last = found or first
+        return Window(part, before, last)
+
+    def _judge(
+        self, job: Job, run: Run, clock: Clock, limit: int, part: int, after: str, last_page: int
+    ) -> Window | None:
+        """The next rows that hold work, judged in Python, outside of any transaction that writes."""
+        names = needs(job.repair, job.guard) or self.fields()
+        skipped = {each.key for each in self.ledger.quarantined(run)} if run.counts.quarantined else set()
+        last = f"({last_page},{LAST})"
+        work = []
+        moment = job.moment(clock())
+        with self.server.reading():
+            for place, version, key, record in self._read(names, part, after, last):
+                if not job.broken(record, moment) or key in skipped:
+                    continue
+                mend = job.mend(record, moment)
+                if mend is not None:
+                    work.append((place, version, mend))
+                    if len(work) >= limit:
+                        last = place
+                        break
+        return Window(part, after, last, work, work=bool(work))
+
+    def _write(self, job: Job, run: Run, found: Window, clock: Clock) -> tuple[int, int, int | None, int | None]:
+        """Record and write the work of a window, in a transaction: made, refused, and the first and last change."""
+        column, part = self.table.column(job.field), self._part(found.part)
+        values: dict[str, Any] = {"run": run.id, "after": found.after, "last": found.last}
+        if found.rows is None:
+            said = self._statements(job, skipping=run.counts.quarantined > 0)
+            statements = said.write(self._writer, column, part)
+            values |= said.values(job, job.moment(clock()))
+        else:
+            statements = [self._writer.by_row(column, part)]
+            values |= _given(found.rows)
+        made = 0
+        first = last = None
+        for each in statements:
+            ((count, lost, least, most),) = self.server.rows(each, values)
+            if lost:
+                raise self._not_held(column)
+            made += count
+            first = least if first is None else first
+            last = most if most is not None else last
+        if made and self._watched():
+            ((lost,),) = self.server.rows(self._writer.proof(column), {"run": run.id, "since": (first or 0) - 1})
+            if lost:
+                raise self._undone_by_a_trigger(column.name)
+        refused = 0 if found.rows is None else len(found.rows) - made
+        return made, refused, first, last
+
+    def _watched(self) -> bool:
+        return any(each.on_update for each in self.table.triggers)
+
+    def _not_held(self, column: Column) -> Exception:
+        if self._watched():
+            return self._undone_by_a_trigger(column.name)
+        return Refused(f"{column.name} is declared {column.declared}, which cannot hold the value as it is")
+
+    def _undone_by_a_trigger(self, name: str) -> WriteUndone:
+        names = [each.name for each in self.table.triggers if each.on_update]
+        return WriteUndone(
+            f"what is written to {name} of {self.name} does not stay: trigger {' or '.join(names)} changes it; nothing of "
+            f"this step was kept. Disable the trigger for as long as the run takes (ALTER TABLE {self.table.source} "
+            f"DISABLE TRIGGER ...), and enable it again after"
+        )
+
+    def _quarantine(self, run: Run, found: Window, reason: str) -> Step:
+        """Set the one row of a failed step aside, and go on after it."""
+        values = {"run": run.id, "reason": reason, "last": found.rows[0][0] if found.rows else found.last}
+        return self._set_aside(
+            run, self._writer.set_aside(self._part(found.part)).sql, values, [found.part, values["last"]]
+        )
+
+    def _set_aside(self, run: Run, said: str, values: Mapping[str, Any], cursor: Cursor) -> Step:
+        from ..connection import Prepared
+
+        with self.server.writing():
+            self.ledger.fence(run)
+            aside = self.server.run(Prepared(said), values).rowcount  # 0 if gone meanwhile
+            counts = evolve(run.counts, quarantined=run.counts.quarantined + aside)
+            run = evolve(run, cursor=cursor, counts=counts, found=run.found + aside)
+            self.ledger.put(run)
+        return Step(run, done=False, touched=aside)
+
+    # -- the way back
+
+    def undo(self, run: Run, undone: Run, clock: Clock, limit: int) -> Step:  # noqa: ARG002 - other stores ask it
+        """Take changes back where the row still holds what was written, in one transaction."""
+        if not isinstance(run.cursor, int | None):
+            raise self.ledger.damaged(run, f"cursor {brief(run.cursor)}")
+        try:
+            return self._undo(run, undone, limit)
+        except ConnectionLost:
+            return self._found_again(run)
+
+    def _undo(self, run: Run, undone: Run, limit: int) -> Step:
+        writer = Writer(self._as_it_was(undone), self.ledger)
+        column = self.table.column(undone.field)
+        top = (run.cursor if run.cursor is not None else (undone.last_change or 0) + 1) - 1
+        first = undone.first_change or 0
+        if undone.last_change is None or top < first:
+            return Step(self.ledger.save(run), done=True)
+        bottom = max(first, top - limit + 1)
+        values = {"undone": undone.id, "bottom": bottom, "top": top}
+        began = time.monotonic_ns()
+        try:
+            with self.server.writing(LOCK if limit > 1 else None):
+                self.ledger.fence(run)
+                reach(STEP_BEGUN)
+                watched = self._watched()
+                back = self.server.rows(writer.undone(column), values)[0][0] if watched else 0
+                there, restored, lost = self._restore(writer, column, values)
+                reach(UNDO_WRITTEN)
+                if watched and self.server.rows(writer.undone(column), values)[0][0] < back + restored:
+                    raise self._undone_by_a_trigger(column.name)
+                if lost:
+                    raise self._not_held(column)
+                counts = evolve(
+                    run.counts,
+                    changed=run.counts.changed + restored,
+                    refused=run.counts.refused + there - restored,
+                )
+                after = evolve(run, cursor=bottom, counts=counts)
+                self.ledger.put(after)
+                reach(STEP_SAVED)
+        except (Refused, StoreLocked) as problem:
+            if limit > 1:
+                raise WriteFailed(f"a write to {self.name} failed: {problem}") from None
+            if isinstance(problem, StoreLocked):
+                raise
+            keys = ", ".join(f"key_{index}" for index in range(1, len(writer.table.key) + 1))
+            said = (
+                f"INSERT INTO {writer.aside} (run, reason, {keys}) SELECT %(run)s, %(reason)s, {keys} "  # noqa: S608 - ours
+                f"FROM {writer.changes} WHERE id = %(bottom)s AND run = %(undone)s"
+            )
+            return self._set_aside(run, said, {**values, "run": run.id, "reason": str(problem)}, bottom)
+        held = time.monotonic_ns() - began
+        reach(UNDO_DONE)
+        fraction = 1 - (bottom - first) / max(1, (undone.last_change or 0) - first)
+        return Step(after, done=False, touched=there, held_ns=held, fraction=fraction)
+
+    def _restore(self, writer: Writer, column: Column, values: Mapping[str, Any]) -> tuple[int, int, int]:
+        """
+        Give a stretch of changes back: how many there are, how many rows were, how many of those hold something else.
+
+        A row that was written moves on, and may be met and written again: such changes are taken back from the newest,
+        one by one.
+        """
+        said = writer.undo(column)
+        if not self.server.rows(writer.twice(), values):
+            return self._counted(said, values)
+        total = [0, 0, 0]
+        for number in range(values["top"], values["bottom"] - 1, -1):
+            found = self._counted(said, {**values, "bottom": number, "top": number})
+            total = [one + other for one, other in zip(total, found, strict=True)]
+        return total[0], total[1], total[2]
+
+    def _counted(self, said: Any, values: Mapping[str, Any]) -> tuple[int, int, int]:
+        ((there, restored, lost),) = self.server.rows(said, values)
+        return there, restored, lost
+
+    def _as_it_was(self, run: Run) -> Table:
+        """
+        The table with the key by which *run* remembers rows, whatever it is opened with now.
+
+        Raises:
+            UnknownName: a column that the run knows is not there any more.
+        """
+        key = self._lasting(lambda: self.ledger.key_of(run))
+        for name in (*key, self.ledger.field_of(run)):
+            self.table.column(name)
+        return evolve(self.table, key=key)
+
+    def ensure_undoable(self, run: Run) -> None:
+        """
+        Make sure that the columns are there which the run knows.
+
+        Raises:
+            UnknownName: one is not.
+        """
+        self._as_it_was(run)
+
+    def overlap(self, run: Run, newer: Sequence[Run]) -> Run | None:
+        """The first of *newer* that changed a row that *run* changed, or remembers rows by another key."""
+        table = self._as_it_was(run) if newer else self.table
+        said = Writer(table, self.ledger).overlap()
+        for other in newer:
+            found = self._lasting(lambda other=other: self.server.rows(said, {"run": run.id, "other": other.id}))  # type: ignore[misc]  # bound at once
+            if found or self.ledger.key_of(other) != table.key:
+                return other
+        return None
+
+    def backup(self, path: Path) -> None:
+        """Not ours to make."""
+        msg = f"{self.name} is on a server: make the backup {path} with pg_dump, or where you make those of the server"
+        raise UsageError(msg)
+
+    def throttle(self) -> float:
+        """A server has no wishes of its own."""
+        return 0.0
+
+    # -- statements
+
+    def _sql(self, job: Job) -> bool:
+        if self._said is None or self._said[0] is not job:
+            types = types_of(self.table, [*dict.fromkeys((*job.guard.fields, *job.encodings))])
+            said = speaks_typed(job.guard, job.encodings, types) and mends_typed(job.repair, job.encodings, types)
+            self._said = (job, said)
+        return self._said[1]
+
+    def _statements(self, job: Job, *, skipping: bool) -> Statements:
+        if self._prepared is None or self._prepared[0] is not job or self._prepared[1] != skipping:
+            self._prepared = (job, skipping, by_server(self._writer, job, skipping=skipping))
+        return self._prepared[2]
+
+    def _fraction(self, found: Window) -> float | None:
+        """How far through the parts a window is, in pages."""
+        top = self._tops.get(found.part, 0)
+        share = min(1.0, (_page(found.last) + 1) / max(1, top))
+        return (found.part + share) / len(self.table.parts)
+
+
+class _TakenBack(Exception):
+    """Ends the transaction of a trial."""
+
+
+class _Columns:
+    """A table of which only some columns are read, in one view of the data."""
+
+    def __init__(self, store: PostgresStore, names: Sequence[str] | None) -> None:
+        self.name, self.encodings = store.name, store.encodings
+        self._store = store
+        self._names = list(names) if names is not None else list(store.fields())
+
+    def scan(self, after: Cursor, limit: int) -> Page:
+        return self._store._stored(self._names, after, limit)  # noqa: SLF001 - a view of it
+
+
+def _key(parts: Sequence[Any]) -> Key:
+    return parts[0] if len(parts) == 1 else tuple(parts)
+
+
+def _is_cursor(cursor: Cursor) -> bool:
+    return isinstance(cursor, list) and len(cursor) == 2 and isinstance(cursor[0], int) and isinstance(cursor[1], str)
+
+
+def _page(place: str) -> int:
+    """The page after which a place is: the next one, after the last row of a page."""
+    page, item = place[1:-1].split(",")
+    return int(page) + (int(item) >= LAST)
+
+
+def _item(place: str) -> int:
+    return int(place[1:-1].split(",")[1])
+
+
+def _given(rows: Sequence[tuple[str, str, Mend]]) -> dict[str, Any]:
+    """
+    What Python judged, as parameters.
+
+    Raises:
+        Refused: a value is of a type that no column has.
+    """
+    try:
+        return {
+            "places": [place for place, _, _ in rows],
+            "versions": [version for _, version, _ in rows],
+            "afters": [text_of(mend.after) for _, _, mend in rows],
+            "candidates": [mend.candidate for _, _, mend in rows],
+        }
+    except TypeError as problem:
+        raise Refused(str(problem)) from None

@@ -1,0 +1,91 @@
+"""
+How values of PostgreSQL come to Python: exactly, or as text where Python has nothing that could hold them.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, Final
+
+from psycopg import DataError
+from psycopg.types.datetime import TimestampLoader, TimestamptzLoader
+
+from ....instants import Raw
+from ....targets.typed import Kind
+
+__all__ = ["Instants", "LocalTimes", "text_of", "thawed", "wide"]
+
+
+class Instants(TimestamptzLoader):
+    """Instants in UTC; infinity, and years that no datetime can have, as text."""
+
+    def load(self, data: Any) -> Any:
+        """Read one."""
+        try:
+            return super().load(data).astimezone(UTC)
+        except (DataError, OverflowError, ValueError):
+            return bytes(data).decode()
+
+
+class LocalTimes(TimestampLoader):
+    """Local times; infinity, and years that no datetime can have, as text."""
+
+    def load(self, data: Any) -> Any:
+        """Read one."""
+        try:
+            return super().load(data)
+        except (DataError, OverflowError, ValueError):
+            return bytes(data).decode()
+
+
+WIDE: Final = {
+    "whole": "numeric", "decimal": "numeric", "float": "float8", "text": "text",
+    "instant": "timestamp with time zone", "local": "timestamp without time zone",
+}  # fmt: skip
+
+
+def wide(kind: Kind, own: str) -> str:
+    """The type of a kind that loses nothing of any value of it: where a value is told to be kept by comparing it."""
+    return WIDE.get(kind, own)
+
+
+def text_of(raw: Raw) -> str | None:
+    """
+    A value as the server would read it.
+
+    Raises:
+        TypeError: it is of a type that no column of ours has.
+    """
+    if raw is None or isinstance(raw, str):
+        return raw
+    if isinstance(raw, bool) or not isinstance(raw, int | float | Decimal | datetime):
+        msg = f"{raw!r} is of a type that cannot be written here"
+        raise TypeError(msg)
+    return raw.isoformat(" ") if isinstance(raw, datetime) else repr(raw) if isinstance(raw, float) else str(raw)
+
+
+def thawed(text: Any, kind: Kind) -> Raw:
+    """
+    A value that the ledger holds as text.
+
+    Raises:
+        ValueError: it is none of that kind.
+    """
+    if text is None:
+        return None
+    match kind:
+        case "whole":
+            return int(text)
+        case "decimal":
+            return Decimal(text)
+        case "float":
+            return float(text)
+        case "instant" | "local":
+            try:
+                when = datetime.fromisoformat(text)
+            except ValueError:
+                return str(text)
+            return when.astimezone(UTC) if when.tzinfo else when
+        case _:
+            return str(text)
