@@ -38,6 +38,7 @@ ACTS: Final = ("backfill", "rollback")
 BATCHES: Final = frozenset(
     {"step begun", "step recorded", "step written", "step saved", "step done", "undo written", "undo done"}
 )
+SERVED: Final = frozenset(name for name in faults.POINTS if name.startswith("server: "))
 ATOMIC: Final = frozenset(name for name in faults.POINTS if name.startswith("json: "))
 SIMPLE: Final = frozenset({"intended", "written", "settled", "taken back", worker.REPLACED})
 
@@ -59,11 +60,13 @@ class Kind:
 
 
 KINDS: Final[Mapping[str, Kind]] = {
-    "folder": Kind(elsewhere=BATCHES | ATOMIC, locked=frozenset({worker.REPLACED})),
-    "sqlite": Kind(elsewhere=SIMPLE | ATOMIC, locked=BATCHES - {"step done", "undo done"}, journal="delete"),
-    "wal": Kind(elsewhere=SIMPLE | ATOMIC, locked=BATCHES - {"step done", "undo done"}, journal="wal", brief=True),
+    "folder": Kind(elsewhere=BATCHES | ATOMIC | SERVED, locked=frozenset({worker.REPLACED})),
+    "sqlite": Kind(elsewhere=SIMPLE | ATOMIC | SERVED, locked=BATCHES - {"step done", "undo done"}, journal="delete"),
+    "wal": Kind(
+        elsewhere=SIMPLE | ATOMIC | SERVED, locked=BATCHES - {"step done", "undo done"}, journal="wal", brief=True
+    ),
     "json": Kind(  # its lock is held for all of a run
-        elsewhere=BATCHES | SIMPLE - {worker.REPLACED} | {"ledger saved"}, locked=frozenset(faults.POINTS)
+        elsewhere=BATCHES | SERVED | SIMPLE - {worker.REPLACED} | {"ledger saved"}, locked=frozenset(faults.POINTS)
     ),
 }
 MATRIX: Final = [(kind, point) for kind in KINDS for point in KINDS[kind].points]
