@@ -547,6 +547,8 @@ def brief(raw: Raw) -> str:
     """A raw value for people: its repr, cut where it is long, and safe for integers of any size."""
     if isinstance(raw, int) and not isinstance(raw, bool) and abs(raw) > 10**40:
         return f"{'-' if raw < 0 else ''}10^{int(raw.bit_length() * 0.30103)}"
+    if type(raw) is datetime:
+        return raw.isoformat(" ")
     try:
         shown = repr(raw[:80] if isinstance(raw, str | bytes) else raw)
     except Exception as problem:  # noqa: BLE001 - somebody else's repr may raise anything

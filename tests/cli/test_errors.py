@@ -43,7 +43,7 @@ ENCODED = ("--updated", "updatedAt", "--encoding", "epoch_ms")
         (["check", "--updated", "updatedAt"], "--updated goes with a URL"),
         (["check", URL, *ENCODED, "--config", "x.toml"], "leave one out"),
         (["check", "--config", "x.toml"], "no configuration file x.toml"),
-        (["check", "postgres://x", *ENCODED], "cannot read the address 'postgres://x'"),
+        (["check", "oracle://x", *ENCODED], "cannot read the address 'oracle://x'"),
         (["check", URL, "--updated", "updatedAt", "--encoding", "epoch_m"], "--encoding: unknown encoding 'epoch_m'"),
         (["check", URL, *ENCODED, "--encoding", "epoch_s"], "both for all fields"),
         (["check", URL, *ENCODED, "--encoding", "updateAt=epoch_s"], "no field 'updateAt' in services"),

@@ -16,15 +16,16 @@ from ..config import Table, read_candidate, read_earliest
 from ..errors import UsageError
 from ..instants import Encoding, parse_duration
 
-__all__ = ["ANY", "NO_MENDING", "UNSAID", "Chosen", "Form", "Meaning", "Mending", "Url"]
+__all__ = ["ANY", "FREELY", "NO_MENDING", "UNSAID", "Chosen", "Form", "Meaning", "Mending", "Pacing", "Url"]
 
 T = TypeVar("T")
 
 Url: TypeAlias = Annotated[
     str | None,
     Parameter(
-        help="The store, like sqlite:///app.db (sqlite:////tmp/app.db from the root), jsonl:events.jsonl, "
-        "json:advisories/*.json, or - to check what comes in. Without it, the stores of timestamp-guard.toml.",
+        help="The store, like sqlite:///app.db (sqlite:////tmp/app.db from the root), postgresql://host/app, "
+        "env:DATABASE_URL (the address in that variable), jsonl:events.jsonl, json:advisories/*.json, or - to check "
+        "what comes in. Without it, the stores of timestamp-guard.toml.",
         allow_leading_hyphen=True,
     ),
 ]
@@ -33,6 +34,7 @@ Form: TypeAlias = Annotated[Literal["text", "json"], Parameter(name="--format", 
 
 _WHERE: Final = Group("Which tables", sort_key=1)
 _MEANING: Final = Group("What must hold (with a URL; else the configuration file says it)", sort_key=2)
+_PACE: Final = Group("How fast", sort_key=4)
 _MENDING: Final = Group("How to mend (with a URL; else the configuration file says it)", sort_key=3)
 
 
@@ -110,7 +112,36 @@ class Mending:
     ] = ()
 
 
+@Parameter(name="*", negative="", show_default=False, group=_PACE)
+@frozen(kw_only=True)
+class Pacing:
+    """How fast a run may go."""
+
+    pace: Annotated[
+        str | None,
+        Parameter(
+            help="For how long other writers may have to wait for a batch: smaller is gentler and slower "
+            "[default: what suits the store: 5ms for SQLite, 20ms for a server].",
+            allow_leading_hyphen=True,
+        ),
+    ] = None
+    max_lag: Annotated[str | None, Parameter(help="Pause while a replica is farther behind than this, like 5s.")] = None
+    max_active: Annotated[
+        int | None, Parameter(help="Pause while more sessions than this are at work beside ours.")
+    ] = None
+    max_log: Annotated[
+        int | None, Parameter(help="Let the server's write-ahead log grow by no more bytes a second than this.")
+    ] = None
+    pause_while: Annotated[
+        str | None, Parameter(help="Pause while the server answers this question, in SQL, with true.")
+    ] = None
+    pause_unless: Annotated[
+        str | None, Parameter(help="Pause while this command fails; it is run between batches, without a shell.")
+    ] = None
+
+
 ANY: Final = Chosen()
+FREELY: Final = Pacing()
 UNSAID: Final = Meaning()
 NO_MENDING: Final = Mending()
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from ..errors import StoreError, TimestampGuardError, UsageError
+from ..stores.address import shown
 
 __all__ = ["LEFT", "UNWRITTEN", "WRONG", "Outcome", "say", "say_json", "tell"]
 
@@ -26,7 +27,7 @@ UNWRITTEN: Final = 3
 
 def say(text: str) -> None:
     """Print a result."""
-    sys.stdout.write(f"{text}\n")
+    sys.stdout.write(f"{shown(text)}\n")
 
 
 def say_json(value: Any) -> None:
@@ -37,7 +38,7 @@ def say_json(value: Any) -> None:
 def tell(text: str) -> None:
     """Print what is no result."""
     sys.stdout.flush()
-    sys.stderr.write(f"timestamp-guard: {text}\n")
+    sys.stderr.write(f"timestamp-guard: {shown(text)}\n")
     sys.stderr.flush()
 
 

@@ -45,7 +45,7 @@ def progress(label: str, verb: str) -> Iterator[Progress | None]:
                 before = changed - step.touched
             rate = (changed - before) / max(time.monotonic() - began, 1e-3)
             sweep = f", sweep {step.run.sweep}" if step.run.sweep > 1 else ""
-            done = f"{changed:,} {verb}, {rate:,.0f}/s{sweep}"
+            done = f"{changed:,} {verb}, {rate:,.0f}/s{sweep}" if step.run.reason is None else escape(step.run.reason)
             if step.done:
                 bar.update(task, description=f"{escape(label)}: proving", completed=1.0, total=1.0, done=done)
             elif step.fraction is None:

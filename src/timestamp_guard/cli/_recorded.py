@@ -11,7 +11,7 @@ from attrs import frozen
 
 from ..errors import UnknownName, UsageError
 from ..ledger import Ledger, Run
-from ..stores import addresses, open_store, tables
+from ..stores import addresses, keepers, open_store, tables
 from ._options import Chosen
 from ._output import Outcome
 from ._targets import configured
@@ -50,16 +50,14 @@ def recorded(outcome: Outcome, url: str | None, chosen: Chosen) -> Iterator[list
         ledgers = []
         for place, names in asked.items():
             with outcome.store(place, alone=len(asked) == 1):
-                there = tables(place)
-                if not there:
-                    continue
-                # One ledger serves all tables of a store, so any of them will do.
-                store = stack.enter_context(open_store(place, there[0], encodings="epoch_ms", read_only=True))
-                known = dict.fromkeys((*there, *(run.table for run in store.ledger.runs())))
-                for name in names:
+                known = dict.fromkeys(tables(place))
+                for keeper in keepers(place):
+                    store = stack.enter_context(open_store(place, keeper, encodings="epoch_ms", read_only=True))
+                    known |= dict.fromkeys(run.table for run in store.ledger.runs())
+                    ledgers.append(Recorded(place, store.ledger, names))
+                for name in names if known else ():
                     if name not in known:
                         raise UnknownName("table", name, place, known)
-                ledgers.append(Recorded(place, store.ledger, names))
         yield ledgers
 
 

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from ..engine import Pace, runs
 from ..engine import backfill as fill
+from ..engine import runs
 from ..errors import UsageError
-from ..instants import parse_duration
 from ._mending import mendable
-from ._options import ANY, NO_MENDING, UNSAID, Chosen, Form, Meaning, Mending, Url
+from ._options import ANY, FREELY, NO_MENDING, UNSAID, Chosen, Form, Meaning, Mending, Pacing, Url
 from ._output import Outcome, say, say_json
+from ._pacing import ensure_meant, paced
 from ._progress import progress
 from ._targets import Target, targets
 
@@ -32,14 +31,7 @@ def backfill(
     backup: Annotated[
         Path | None, Parameter(help="Make a verified copy of the store here first; nothing may be there yet.")
     ] = None,
-    pace: Annotated[
-        str | None,
-        Parameter(
-            help="For how long other writers may have to wait for a batch: smaller is gentler and slower "
-            "[default: what suits the store: 5ms for SQLite].",
-            allow_leading_hyphen=True,
-        ),
-    ] = None,
+    pacing: Pacing = FREELY,
     form: Form = "text",
 ) -> int:
     r"""Fill what is missing, so that it can be taken back.
@@ -57,7 +49,7 @@ def backfill(
         --encoding epoch_ms --fill createdAt --fill now
     """
     outcome = Outcome()
-    hold = _hold(pace)
+    ensure_meant(pacing)
     entries: dict[str, Any] = {}
     with targets(outcome, url, chosen, meaning, mending, write=True) as found:
         able = mendable(found)
@@ -65,12 +57,12 @@ def backfill(
         for target, repair in able:
             with outcome.of(target.label):
                 try:
-                    with progress(target.label, "filled") as told:
+                    with paced(target.table.url, pacing) as pace, progress(target.label, "filled") as told:
                         run = fill(
                             target.store,
                             target.table.guard,
                             repair,
-                            pace=None if hold is None else Pace(target=hold.total_seconds()),
+                            pace=pace,
                             backup=None if copy is None or copy.exists() else copy,
                             progress=told,
                         )
@@ -84,26 +76,6 @@ def backfill(
     if form == "json":
         say_json({"ok": outcome.code == 0, "tables": entries})
     return outcome.code
-
-
-def _hold(pace: str | None) -> timedelta | None:
-    """
-    How long a batch may keep others waiting.
-
-    Raises:
-        UsageError: it is no duration, or no time at all.
-    """
-    if pace is None:
-        return None
-    try:
-        hold = parse_duration(pace)
-    except UsageError as problem:
-        msg = f"--pace: {problem}"
-        raise UsageError(msg) from None
-    if hold <= timedelta(0):
-        msg = f"--pace: {pace!r} leaves no time to write; wanted a duration like 5ms"
-        raise UsageError(msg)
-    return hold
 
 
 def _wanted(path: Path, found: Sequence[Target]) -> Path | None:

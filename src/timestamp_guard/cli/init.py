@@ -16,6 +16,7 @@ from ..errors import UnknownName, UsageError
 from ..instants import Encoding, brief
 from ..repairs import reread
 from ..stores import open_store, tables
+from ..stores.address import secret, shown
 from ._options import Form
 from ._output import say, say_json
 
@@ -153,7 +154,9 @@ def _file(url: str, found: Sequence[Detected], left_out: Sequence[str], guessed:
     yield "# Written by timestamp-guard init: guesses from the first records of each table, each with what it rests on."
     yield ""
     yield "[[store]]"
-    yield f"url = {_quoted(url)}"
+    if secret(url):
+        yield "# The password was left out: have it in PGPASSWORD or ~/.pgpass, or say env:NAME for the whole address."
+    yield f"url = {_quoted(shown(url))}"
     for name in left_out:
         yield f"# table {brief(name)} is left out: nothing in it looks like updatedAt"
     for each in found:

@@ -7,9 +7,10 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from ..engine import rollback as take_back
-from ..stores import open_store, tables
-from ._options import ANY, Chosen, Form, Url
+from ..stores import is_file, open_store, tables
+from ._options import ANY, FREELY, Chosen, Form, Pacing, Url
 from ._output import Outcome, say, say_json
+from ._pacing import ensure_meant, paced
 from ._progress import progress
 from ._recorded import found, recorded
 
@@ -33,6 +34,7 @@ def rollback(
             help="The field that identifies a record, as it was given to backfill; repeated for several.",
         ),
     ] = (),
+    pacing: Pacing = FREELY,
     form: Form = "text",
 ) -> int:
     """Take a backfill back, exactly.
@@ -45,6 +47,7 @@ def rollback(
       timestamp-guard rollback sqlite:///app.db --table services --run 3
     """
     outcome = Outcome()
+    ensure_meant(pacing)
     entries: dict[str, Any] = {}
     with recorded(outcome, url, chosen) as ledgers:
         if run is None:
@@ -54,8 +57,8 @@ def rollback(
             places = dict.fromkeys(
                 (each.url, one.table)
                 for each in ledgers
-                for one in (each.runs() if each.url.startswith("sqlite:") else reversed(each.runs()))
-                if one.table in there[each.url] or not each.url.startswith("sqlite:")
+                for one in (reversed(each.runs()) if is_file(each.url) else each.runs())
+                if one.table in there[each.url] or is_file(each.url)
             )
         else:
             ledger, chosen_run = found(ledgers, run)
@@ -66,8 +69,8 @@ def rollback(
         opened = open_store(place, table, encodings="epoch_ms", key=key or None, nonfinite=True)
         with outcome.of(label), opened as store:
             try:
-                with progress(label, "restored") as told:
-                    back = take_back(store, run, progress=told)
+                with paced(place, pacing) as pace, progress(label, "restored") as told:
+                    back = take_back(store, run, pace=pace, progress=told)
             except KeyboardInterrupt:
                 msg = (
                     f"interrupted at {label}; what was taken back so far is recorded: "

@@ -5,20 +5,46 @@ How fast a run goes: how much a step does, and how long the store is left alone 
 from __future__ import annotations
 
 import math
+import shlex
+import shutil
+import subprocess
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, TypeAlias
 
-from attrs import Factory, define, field
+from attrs import Factory, define, field, frozen
 
-__all__ = ["PAUSE", "Pace", "Throttle"]
+from ..errors import UsageError
+
+__all__ = ["PAUSE", "Brake", "Pace", "Rest", "Throttle", "command"]
 
 Throttle: TypeAlias = Callable[[], float]
 """Says for how many seconds the store is to be left alone now; one that raises is taken for :data:`PAUSE`."""
 
 PAUSE: Final = 1.0
 """How many seconds to wait for a throttle that cannot be read."""
+
+
+@frozen
+class Brake:
+    """A throttle, and what people are told when it is the one that is waited for."""
+
+    reason: str
+    read: Throttle
+
+    def __call__(self) -> float:
+        """For how many seconds the store is to be left alone now."""
+        return self.read()
+
+
+@frozen
+class Rest:
+    """How long a run leaves the store alone, in seconds, and why."""
+
+    seconds: float
+    reason: str
+
 
 LARGEST: Final = 100_000
 SMALLEST: Final = 100
@@ -79,14 +105,37 @@ class Pace:
             self._size = size
             self._holds.clear()
 
-    def pause(self, own: Throttle, sleep: Callable[[float], None] = time.sleep) -> Iterator[float]:
-        """Leave the store alone for as long as the slowest throttle says, and ask again until none does: each sleep."""
-        while (wanted := max(_read(each) for each in (own, *self.throttles))) > 0:
-            slept = min(wanted, PAUSE)
+    def pause(self, own: Throttle, sleep: Callable[[float], None] = time.sleep) -> Iterator[Rest]:
+        """Leave the store alone for as long as the slowest throttle says, and ask again until none does: each rest."""
+        throttles: tuple[Throttle, ...] = (Brake("others wait for the store", own), *self.throttles)
+        while (slowest := max(map(_read, throttles), key=lambda rest: rest.seconds)).seconds > 0:
+            slept = min(slowest.seconds, PAUSE)
             sleep(slept)
-            yield slept
-            if wanted < PAUSE:
+            yield Rest(slept, slowest.reason)
+            if slowest.seconds < PAUSE:
                 return
+
+
+def command(words: str) -> Brake:
+    """
+    A brake that is on while a command of the user's fails: it is run without a shell, and has 30 seconds.
+
+    Raises:
+        UsageError: there is no such command.
+    """
+    parts = shlex.split(words)
+    if not parts or shutil.which(parts[0]) is None:
+        msg = f"there is no command {words!r}"
+        raise UsageError(msg)
+
+    def read() -> float:
+        try:
+            done = subprocess.run(parts, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, timeout=30, check=False)  # noqa: S603 - the user's own
+        except subprocess.TimeoutExpired:
+            return PAUSE
+        return PAUSE if done.returncode else 0.0
+
+    return Brake(f"{words!r} fails", read)
 
 
 def _median(holds: Iterable[float]) -> float:
@@ -95,9 +144,10 @@ def _median(holds: Iterable[float]) -> float:
     return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
 
 
-def _read(throttle: Throttle) -> float:
+def _read(throttle: Throttle) -> Rest:
+    reason = str(getattr(throttle, "reason", "a throttle asks for it"))
     try:
         wanted = float(throttle())
-    except Exception:  # noqa: BLE001 - whatever it raises, it could not be read
-        return PAUSE
-    return PAUSE if math.isnan(wanted) else wanted
+    except Exception as problem:  # noqa: BLE001 - whatever it raises, it could not be read
+        return Rest(PAUSE, f"it cannot be told whether {reason}: {problem}")
+    return Rest(PAUSE if math.isnan(wanted) else wanted, reason)

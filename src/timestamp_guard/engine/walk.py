@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from typing import Final, TypeAlias
 
+from attrs import evolve
+
 from ..errors import RunBusy, StoreLocked, TooManyFailures, WriteFailed
 from ..instants import brief
 from ..ledger import Counts, Ledger, Quarantined, Run
@@ -70,10 +72,13 @@ def walk(
         yield run
         if step.done:
             return
-        for slept in pace.pause(store.throttle):
-            if slept >= PAUSE:
-                # A long rest must not be taken for death.
-                run = store.ledger.save(renewed(run, lease))
+        for rest in pace.pause(store.throttle):
+            if rest.seconds >= PAUSE:
+                # A long rest must not be taken for death, and people ask why.
+                run = store.ledger.save(evolve(renewed(run, lease), reason=f"paused: {rest.reason}"))
+                if progress is not None:
+                    progress(Step(run, done=False))
+        run = evolve(run, reason=None)
 
 
 def breaker(ledger: Ledger, run: Run, began: Counts) -> None:

@@ -5,19 +5,21 @@ Where records live. Who writes an adapter reads :mod:`timestamp_guard.stores.bas
 from __future__ import annotations
 
 import glob
-import re
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import StoreMissing, UsageError
+from .address import resolved, shown
 
 if TYPE_CHECKING:
+    from ..engine.pace import Brake
     from ..instants import Encodings
     from .base import OpenStore
     from .sql.ledger import FileLedger
 
-__all__ = ["addresses", "open_ledger", "open_store", "tables"]
+__all__ = ["addresses", "braking", "is_file", "keepers", "open_ledger", "open_store", "tables"]
 
 POSTGRESQL: Final = ("postgresql://", "postgres://")
 
@@ -37,7 +39,8 @@ def open_store(
 ) -> OpenStore:
     """
     Open a store by its address: `sqlite:///app.db`, `postgresql://host/app`, `json:records.json` or
-    `jsonl:records.jsonl`.
+    `jsonl:records.jsonl`; `env:NAME` stands for the one in that variable of the environment, `file:PATH` for the one in
+    the first line of that file.
 
     *table* may be left out where there is only one; *encodings* says how instants are written, one for all columns or
     one for each; *key* names the columns that identify a row, where the table does not say; *timeout* is for how many
@@ -48,6 +51,7 @@ def open_store(
         UsageError: the address cannot be read, there is no such table, or it is not said which.
         StoreError: there is no store, it is locked, or it cannot be read.
     """
+    url = resolved(url)
     file = _file(url)
     if file is not None:
         from .json.store import JsonStore
@@ -99,6 +103,7 @@ def tables(url: str) -> list[str]:
         UsageError: the address cannot be read.
         StoreError: there is no store, or it cannot be read.
     """
+    url = resolved(url)
     file = _file(url)
     if file is not None:
         from .json.store import tables_in
@@ -130,9 +135,56 @@ def tables(url: str) -> list[str]:
         database.close()
 
 
-def shown(url: str) -> str:
-    """An address as it may be shown: without a password."""
-    return re.sub(r"(?<=://)([^/@]*):[^/@]*@", r"\1@", url)
+def keepers(url: str) -> list[str]:
+    """
+    The names of tables of which each has a ledger of its own: of a database of several schemas, one of each; of all
+    other stores, the first.
+
+    Raises:
+        UsageError: the address cannot be read.
+        StoreError: there is no store, or it cannot be read.
+    """
+    names = tables(url)
+    if not resolved(url).startswith(POSTGRESQL):
+        return names[:1]
+    from .sql.postgresql.server import Server
+    from .sql.postgresql.table import reflect
+
+    server = Server(resolved(url), read_only=True)
+    try:
+        schemas: dict[str, str] = {}
+        for name in names:
+            schemas.setdefault(reflect(server, name, None).schema, name)
+        return list(schemas.values())
+    finally:
+        server.close()
+
+
+def braking(url: str, **wanted: Any) -> AbstractContextManager[list[Brake]]:
+    """
+    What makes a run on the server at *url* wait, by the names that :func:`~.sql.postgresql.pacing.braking` gives it.
+
+    Raises:
+        UsageError: the store is no server, or cannot be asked so.
+        StoreError: it cannot be reached, or does not tell.
+    """
+    if not wanted:
+        return nullcontext([])
+    if not resolved(url).startswith(POSTGRESQL):
+        msg = f"{shown(url)} is no server: leave out what asks one ({', '.join(map(_option, wanted))})"
+        raise UsageError(msg)
+    from .sql.postgresql.pacing import braking as asked
+
+    return asked(resolved(url), **wanted)
+
+
+def _option(name: str) -> str:
+    return {"while_": "--pause-while"}.get(name, f"--max-{name}")
+
+
+def is_file(url: str) -> bool:
+    """Whether a store is a file of JSON, and no database."""
+    return _file(resolved(url)) is not None
 
 
 def _file(url: str) -> tuple[str, bool] | None:

@@ -136,6 +136,11 @@ class Server:
         with self._named():
             return self.run(statement, parameters).fetchall()
 
+    def run_as_it_is(self, sql: str) -> list[tuple[Any, ...]]:
+        """Run a statement of the user's own, and fetch all it gives."""
+        with self._named():
+            return self._connection.execute(sql, {}).fetchall()
+
     def _begin(self, how: str, lock_timeout: float) -> None:
         with self._named():
             # Without parameters, so that all of it is one message.
