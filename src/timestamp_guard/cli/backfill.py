@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
+from attrs import evolve
 from cyclopts import Parameter
 
+from ..engine import Pace, plan, runs
 from ..engine import backfill as fill
-from ..engine import runs
+from ..engine.backfill import WAITING
+from ..engine.drive import drive
+from ..engine.walk import Progress
 from ..errors import UsageError
+from ..instants import brief
+from ..ledger import Run
+from ..repairs import Repair
+from ..stores import is_file
 from ._mending import mendable
 from ._options import ANY, FREELY, NO_MENDING, UNSAID, Chosen, Form, Meaning, Mending, Pacing, Url
-from ._output import Outcome, say, say_json
+from ._output import Outcome, say, say_json, tell
 from ._pacing import ensure_meant, paced
 from ._progress import progress
 from ._targets import Target, targets
 
 __all__ = ["backfill"]
+
+BATCH: Final = 100
+SHOWN: Final = 10
+"""How many records the first batch of a canary has, and how many of its changes are shown."""
 
 
 def backfill(
@@ -31,6 +43,18 @@ def backfill(
     backup: Annotated[
         Path | None, Parameter(help="Make a verified copy of the store here first; nothing may be there yet.")
     ] = None,
+    canary: Annotated[
+        bool,
+        Parameter(
+            negative="",
+            show_default=False,
+            help="Fill one batch, then one percent, show what was changed, and wait for --continue.",
+        ),
+    ] = False,
+    go_on: Annotated[
+        bool,
+        Parameter(name="--continue", negative="", show_default=False, help="Go on with a canary that was looked at."),
+    ] = False,
     pacing: Pacing = FREELY,
     form: Form = "text",
 ) -> int:
@@ -56,16 +80,16 @@ def backfill(
         copy = None if backup is None else _wanted(backup, [target for target, _ in able])
         for target, repair in able:
             with outcome.of(target.label):
+                backed = None if copy is None or copy.exists() else copy
                 try:
                     with paced(target.table.url, pacing) as pace, progress(target.label, "filled") as told:
-                        run = fill(
-                            target.store,
-                            target.table.guard,
-                            repair,
-                            pace=pace,
-                            backup=None if copy is None or copy.exists() else copy,
-                            progress=told,
-                        )
+
+                        def filled(most: int | None, told: Progress | None = told, **how: Any) -> Run:
+                            how = {"pace": pace, "backup": backed, "most": most, "progress": told} | how  # noqa: B023 - called at once
+                            return fill(target.store, target.table.guard, repair, **how)  # noqa: B023 - as above
+
+                        _ensure_looked_at(target, canary=canary, go_on=go_on)
+                        run = _tried(target, repair, filled, pace) if canary else filled(None)
                 except KeyboardInterrupt:
                     raise KeyboardInterrupt(_how_to_go_on(target)) from None
                 outcome.judged(ok=run.ok)
@@ -76,6 +100,52 @@ def backfill(
     if form == "json":
         say_json({"ok": outcome.code == 0, "tables": entries})
     return outcome.code
+
+
+def _ensure_looked_at(target: Target, *, canary: bool, go_on: bool) -> None:
+    """
+    Make sure that a canary is gone on with only by who says so.
+
+    Raises:
+        UsageError: there is one, or none where there should be, or a store can have none.
+    """
+    url = target.table.url
+    if canary and is_file(url):
+        msg = f"{target.label} is a file, which is replaced as a whole: see what would change with timestamp-guard plan"
+        raise UsageError(msg)
+    waiting = next((run for run in runs(target.store) if run.open and run.reason == WAITING), None)
+    if waiting is not None and not go_on:
+        msg = (
+            f"run {waiting.id} on {target.label} is a canary that filled {waiting.counts.changed:,}: look at it with "
+            f"timestamp-guard runs show {waiting.id}, then go on with --continue, or take it back with rollback"
+        )
+        raise UsageError(msg)
+
+
+def _tried(target: Target, repair: Repair, filled: Callable[..., Run], pace: Pace) -> Run:
+    """Fill a batch, then one percent, and show what was changed each time."""
+    work = plan(target.store, target.table.guard, repair, samples=0).work
+    run = filled(1, pace=evolve(pace, start=BATCH))
+    _show(target, run)
+    if run.reason == WAITING and (more := work // 100 - run.counts.changed) > 0:
+        run = filled(more)
+        _show(target, run)
+    if run.reason == WAITING:
+        tell(
+            f"{target.label}: {run.counts.changed:,} of {work:,} are filled; go on with --continue, or take it back with rollback"
+        )
+    return run
+
+
+def _show(target: Target, run: Run) -> None:
+    """What a canary changed, the newest first."""
+    if run.id is None:
+        return
+    tell(f"{target.label}: {run.counts.changed:,} filled, of these")
+    for _, change in drive(target.store).ledger.changes(run, 0, SHOWN):
+        tell(
+            f"  {brief(change.key)}: {change.field} {brief(change.before)} -> {brief(change.after)} from {change.candidate}"
+        )
 
 
 def _wanted(path: Path, found: Sequence[Target]) -> Path | None:

@@ -25,10 +25,13 @@ from .pace import Pace
 from .plan import job_for
 from .walk import Progress, breaker, walk
 
-__all__ = ["backfill"]
+__all__ = ["WAITING", "backfill"]
 
 SWEEPS: Final = 3
 """How often a run goes through the store for what came or was refused meanwhile."""
+
+WAITING: Final = "waits to be looked at"
+"""Why a run is stopped that filled as many records as it was asked to."""
 
 BEGUN: Final = point("begun")
 SWEPT: Final = point("swept")
@@ -47,6 +50,7 @@ def backfill(
     pace: Pace | None = None,
     lease: timedelta = LEASE,
     backup: Path | str | None = None,
+    most: int | None = None,
     progress: Progress | None = None,
 ) -> Run:
     """
@@ -58,7 +62,8 @@ def backfill(
     by reason. Where there is nothing to fill, nothing is recorded and `run.id` is None.
 
     *now* pins the present time, in nanoseconds; *ledger* is for stores that keep none; *backup* is where a verified
-    copy is made first; *progress* is told of every step.
+    copy is made first; after *most* records or a few more the run is stopped, to be looked at and called again;
+    *progress* is told of every step.
 
     Raises:
         UsageError: a field is not there or has no encoding; the plan of an unfinished run was another.
@@ -88,7 +93,7 @@ def backfill(
             driven.backup(Path(backup))
         run = driven.ledger.save(evolve(run, status="running", reason=None))
         _log.info("%s: going on with run %s", run.table, run.id)
-    return _Worker(driven, job, clock, pace or Pace(), lease, progress).work(run)
+    return _Worker(driven, job, clock, pace or Pace(), lease, progress, most).work(run)
 
 
 def _unfinished(driven: BatchStore) -> Run | None:
@@ -129,16 +134,20 @@ class _Worker:
         pace: Pace,
         lease: timedelta,
         progress: Progress | None,
+        most: int | None,
     ) -> None:
         self.driven, self.job, self.clock = driven, job, clock
-        self.pace, self.lease, self.progress = pace, lease, progress
+        self.pace, self.lease, self.progress, self.most = pace, lease, progress, most
 
     def work(self, run: Run) -> Run:
         """Sweep until a survey finds nothing, or no fewer."""
         began = run.counts
         try:
             while True:
-                run = self._sweep(run, began)
+                run, swept = self._sweep(run, began)
+                if not swept:
+                    stopped = evolve(run, status="stopped", reason=WAITING, owner=None, lease_until=0)
+                    return self.driven.ledger.save(stopped)
                 reach(SWEPT)
                 following = self._judge(run)
                 reach(SURVEYED)
@@ -155,8 +164,8 @@ class _Worker:
             release(self.driven.ledger, run)
             raise
 
-    def _sweep(self, run: Run, began: Counts) -> Run:
-        """Go through the store once, from where the run stands."""
+    def _sweep(self, run: Run, began: Counts) -> tuple[Run, bool]:
+        """Go through the store once, from where the run stands; whether that came to its end."""
         job, clock = self.job, self.clock
         for stands in walk(
             lambda current, limit: self.driven.step(job, current, clock, limit),
@@ -168,7 +177,9 @@ class _Worker:
         ):
             run = stands
             breaker(self.driven.ledger, run, began)
-        return run
+            if self.most is not None and run.counts.changed - began.changed >= self.most:
+                return run, False
+        return run, True
 
     def _judge(self, run: Run) -> Run:
         """What the survey after a sweep makes of the run: the next sweep, or its end."""
