@@ -5,12 +5,12 @@ A run waits for a server that has too much to do, says why, and goes on by itsel
 import threading
 import time
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from tests import servers
-from timestamp_guard import Pace, Repair, backfill, updated_at_guard
+from timestamp_guard import Pace, Repair, backfill, plan, updated_at_guard
 from timestamp_guard.engine.pace import PAUSE, Brake
 from timestamp_guard.errors import StoreError, UsageError
 from timestamp_guard.stores.base import Step
@@ -153,3 +153,19 @@ def test_what_cannot_be_read_means_pause(url: str) -> None:
 
     assert run.ok
     assert ["paused: it cannot be told whether the queue is long: no route"] * 2 == [each for each in reasons if each]
+
+
+def test_a_plan_looks_downstream(url: str) -> None:
+    """
+    A plan says what replicas would carry, and how many of the filled values are where no sync looks any more.
+    """
+    servers.sql(url, "UPDATE services SET updated_at = '2024-01-01 00:10:00+00' WHERE id <= 10")
+
+    with opened(url) as store:
+        planned = plan(store, GUARD, REPAIR)
+
+    assert planned.downstream is not None
+    assert 1990 == planned.work
+    assert (589, datetime(2024, 1, 1, 0, 10, tzinfo=UTC)) == (planned.downstream.unseen, planned.downstream.newest)
+    assert 1990 * 40 < planned.downstream.carried < 1990 * 100
+    assert "589 of the filled values would lie below the newest one (2024-01-01 00:10:00+00:00)" in str(planned)

@@ -10,7 +10,17 @@ from tests.sqlite_files import DAY, MS, ask, make
 
 from .conftest import Cli
 
-WORDS = ("sqlite:///app.db", "--updated", "updatedAt", "--created", "createdAt", "--encoding", "epoch_ms", "--fill", "createdAt")
+WORDS = (
+    "sqlite:///app.db",
+    "--updated",
+    "updatedAt",
+    "--created",
+    "createdAt",
+    "--encoding",
+    "epoch_ms",
+    "--fill",
+    "createdAt",
+)
 
 
 @pytest.fixture

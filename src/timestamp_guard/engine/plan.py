@@ -16,7 +16,7 @@ from ..ledger import Change, Key, Ledger
 from ..repairs import Repair, needs
 from ..report import jsonable
 from ..rules import Guard
-from ..stores.base import BatchStore, Source
+from ..stores.base import BatchStore, Downstream, Followed, Source
 from .drive import clock_of, drive, known
 
 __all__ = ["Plan", "job_for", "plan"]
@@ -39,6 +39,7 @@ class Plan:
     samples: Sequence[Change]
     unrepairable_samples: Sequence[Key]
     statements: Sequence[str]
+    downstream: Downstream | None = None
 
     @property
     def work(self) -> int:
@@ -59,6 +60,13 @@ class Plan:
         ]
         if self.unrepairable:
             lines.append(f"  no candidate holds: {', '.join(map(brief, self.unrepairable_samples))}")
+        if self.downstream is not None and self.work:
+            down, field = self.downstream, f"{self.downstream.unseen:,} of the filled values"
+            lines.append(
+                f"  downstream: {field} would lie below the newest one ({brief(down.newest)}), where who syncs by this field "
+                f"does not look any more; replicas and change feeds would carry {self.work:,} rows, about "
+                f"{down.carried:,} bytes"
+            )
         return "\n".join([*lines, *(f"  {statement}" for statement in self.statements)])
 
     def to_dict(self) -> dict[str, Any]:
@@ -82,6 +90,13 @@ class Plan:
             ],
             "unrepairable_samples": [jsonable(key) for key in self.unrepairable_samples],
             "statements": list(self.statements),
+            "downstream": None
+            if self.downstream is None
+            else {
+                "unseen": self.downstream.unseen,
+                "newest": jsonable(self.downstream.newest),
+                "carried": self.downstream.carried,
+            },
         }
 
 
@@ -135,4 +150,5 @@ def plan(
         found.samples,
         found.unrepairable_samples,
         driven.statements(job),
+        driven.downstream(job) if isinstance(driven, Followed) and found.work else None,
     )

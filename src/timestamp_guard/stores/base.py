@@ -31,6 +31,8 @@ __all__ = [
     "Clock",
     "Clocked",
     "Cursor",
+    "Downstream",
+    "Followed",
     "Key",
     "OpenStore",
     "Page",
@@ -241,6 +243,27 @@ class BatchStore(Source, Protocol):
 
     def throttle(self) -> float:
         """How many seconds the store wants to be left alone for."""
+        ...
+
+
+@frozen
+class Downstream:
+    """
+    What a backfill means for those that follow a table: how many of the filled values would lie below the newest one,
+    where who syncs by the field does not look any more, and about how many bytes replicas and change feeds would carry.
+    """
+
+    unseen: int
+    newest: Raw
+    carried: int
+
+
+@runtime_checkable
+class Followed(Protocol):
+    """A store that others may follow: replicas, change feeds, syncs by the field."""
+
+    def downstream(self, job: Job) -> Downstream | None:
+        """What *job* would mean for them; None where that cannot be told."""
         ...
 
 

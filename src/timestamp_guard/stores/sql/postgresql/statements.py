@@ -31,6 +31,7 @@ __all__ = ["Statements", "Writer", "by_server", "said"]
 _DIALECT: Final = dialect.dialect(paramstyle="pyformat")  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it so
 VALUE: Final = "timestamp_guard value {}"
 CAUSE: Final = "timestamp_guard cause {}"
+NEWEST: Final = '"timestamp_guard newest"'
 """Names in a statement that no column of the user's has."""
 
 _RANGE: Final = "ctid > %(after)s::tid AND ctid <= %(last)s::tid"
@@ -252,6 +253,16 @@ class Statements:
                 f"t.{name}::{kind} IS NOT DISTINCT FROM work.written::{kind}), " + writer._recorded("made")  # noqa: SLF001
             )
         return [Prepared(each) for each in found]
+
+    def downstream(self, writer: Writer, name: str) -> Prepared:
+        """How much of the work would lie below the newest value, all of it, that value, and the bytes of a row."""
+        column = name_of(name)
+        return Prepared(
+            f"SELECT count(*) FILTER (WHERE {self.after} < {NEWEST}), count(*), max({NEWEST}), "  # noqa: S608 - quoted
+            f"(SELECT coalesce(avg(pg_column_size(t.*)), 0)::bigint + 24 FROM (SELECT * FROM {writer.source} LIMIT 1000) t) "
+            f"FROM {writer.source} CROSS JOIN (SELECT max({column}) AS {NEWEST} FROM {writer.source}) most "
+            f"WHERE {self.work}"
+        )
 
     def readable(self, writer: Writer, column: Column, job: Job) -> str:
         """The statement that writes, with its bounds, for people."""

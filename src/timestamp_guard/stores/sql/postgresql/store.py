@@ -27,7 +27,7 @@ from ....predicate import Fault, violations
 from ....repairs import Mend, needs
 from ....rules import Guard, Moment, Pair
 from ....targets.typed import TypedGuard, mends_typed, speaks_typed
-from ...base import Assessment, Clock, Page, Sample, Step, Survey
+from ...base import Assessment, Clock, Downstream, Page, Sample, Step, Survey
 from .ledger import ServerLedger
 from .server import ConnectionLost, Refused, Server
 from .statements import Look, Statements, Writer, by_server, types_of
@@ -332,6 +332,16 @@ class PostgresStore:
         if self.table.guarded:
             said.append("row-level security is on: rows that this user does not see are neither counted nor filled")
         return said
+
+    def downstream(self, job: Job) -> Downstream | None:
+        """What a backfill means for replicas, change feeds, and who syncs by the field."""
+        if not self._sql(job):
+            return None
+        said = self._statements(job, skipping=False)
+        values = said.values(job, job.moment(self.now()))
+        with self.server.reading():
+            ((unseen, work, newest, size),) = self.server.rows(said.downstream(self._writer, job.field), values)
+        return Downstream(unseen, newest, work * size)
 
     # -- writing
 
