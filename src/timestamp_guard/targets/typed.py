@@ -208,7 +208,9 @@ class TypedGuard(SqlGuard):
 
     def _between(self, name: str, value: Expression) -> list[Expression]:
         tests: list[Expression] = []
-        if self._holds_places(name) and not self._positive(name):
+        if self._kind(name) not in NUMBERS:
+            tests += self._beside_spans(name, value)
+        elif self._holds_places(name) and not self._positive(name):
             tests.append(sa.not_(self._placeholder(name, value)))
         match self._kind(name):
             case "float":
@@ -219,8 +221,23 @@ class TypedGuard(SqlGuard):
                 pass  # bounds are never beyond what Python has a datetime for
         return tests
 
-    def _positive(self, name: str) -> bool:
-        return self._kind(name) in NUMBERS and super()._positive(name)
+    def _beside_spans(self, name: str, value: Expression) -> list[Expression]:
+        """That a time between two bounds is no placeholder: of most of those, the lower bound has seen to it."""
+        lowest = max(
+            (
+                pair.earlier.instant + pair.earlier.shift_ns - pair.later.shift_ns
+                for pair in self.guard.pairs()
+                if pair.fields == (name,) and isinstance(pair.earlier, At)
+            ),
+            default=YEAR_1,
+        )
+        tests: list[Expression] = []
+        for start, end in self.encodings[name].placeholders.spans:
+            if end <= lowest - self.encodings[name].resolution_ns or -(-start // MICROSECOND) >= -(-end // MICROSECOND):
+                continue
+            before = value < self._at(name, start)
+            tests.append(before if end >= YEAR_10000 else sa.or_(before, value >= self._at(name, end)))
+        return tests
 
     # -- order
 
@@ -269,11 +286,19 @@ class TypedGuard(SqlGuard):
         return quotient - sa.case((sa.func.mod(number, constant(by)) < constant(0), constant(1)), else_=constant(0))
 
     def _times_ordered(self, pair: Pair, earlier: Expression, later: Expression, step: int, added: int) -> Expression:
+        if added == 0 and step <= MICROSECOND and self._alike(*pair.fields):
+            return earlier <= later
         sides = [
             self._truncated(self._utc(name, value), step)
             for name, value in zip(pair.fields, (earlier, later), strict=True)
         ]
         return self._moved(sides[0], max(0, added)) <= self._moved(sides[1], max(0, -added))
+
+    def _alike(self, first: str, second: str) -> bool:
+        """Whether two times can be compared as they are."""
+        if self._kind(first) != self._kind(second):
+            return False
+        return self._kind(first) == "instant" or _ahead(self.encodings[first]) == _ahead(self.encodings[second])
 
     def _utc(self, name: str, value: Expression) -> Expression:
         """A time as a local one of UTC, null where it is none that Python has: so that what is added to it is one too."""

@@ -37,8 +37,12 @@ OLDEST: Final = 140000
 SETTINGS: Final = (
     "SET LOCAL \"TimeZone\" = 'UTC'; SET LOCAL \"DateStyle\" = 'ISO, YMD'; SET LOCAL extra_float_digits = 1; "
     "SET LOCAL bytea_output = 'hex'; SET LOCAL statement_timeout = 0; "
+    "SET LOCAL jit = off; "
 )
-"""How values are written as text, whatever the user's settings are."""
+"""
+How values are written as text, whatever the user's settings are; and long conditions are not compiled, which takes longer
+than they do.
+"""
 
 IDLE: Final = "10s"
 """A transaction whose worker is frozen is ended by the server after this: sooner than a lease runs out."""
