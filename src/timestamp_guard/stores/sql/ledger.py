@@ -165,11 +165,16 @@ class SqlLedger:
             values = self._values(run)
             names = ", ".join(f'"{name}"' for name in values)
             marks = ", ".join(f":{name}" for name in values)
-            ((number,),) = self.database.rows(
-                f"INSERT INTO {self._runs} (version, key, {names}) VALUES ({VERSION}, :key, {marks}) RETURNING id",  # noqa: S608 - our own names
+            number = self._numbered(
+                f'INSERT INTO {self._runs} (version, "key", {names}) VALUES ({VERSION}, :key, {marks})',  # noqa: S608 - our own names
                 {**values, "key": json.dumps(self._kept_key())},
             )
             return evolve(run, id=number)
+
+    def _numbered(self, insert: str, values: dict[str, Any]) -> int:
+        """Insert a row: the number that it was given."""
+        ((number,),) = self.database.rows(f"{insert} RETURNING id", values)
+        return int(number)
 
     def _begun(self) -> None:
         """Keep others from beginning meanwhile: nothing to do where there is one writer at a time."""

@@ -25,6 +25,7 @@ from ....errors import (
 )
 from ....instants import brief
 from ..connection import Parameters, Prepared
+from ..served.server import ConnectionLost, Refused
 
 if TYPE_CHECKING:
     import psycopg
@@ -48,14 +49,6 @@ IDLE: Final = "10s"
 """A transaction whose worker is frozen is ended by the server after this: sooner than a lease runs out."""
 
 _PARAMETER: Final = re.compile(r"\?|(?<!:):(\w+)")
-
-
-class ConnectionLost(StoreError):
-    """The server is not there any more; what was not committed was not made."""
-
-
-class Refused(Exception):
-    """The server will not take what was to be written to a row."""
 
 
 def is_address(url: str) -> bool:

@@ -193,6 +193,14 @@ class Writer:
             f"SELECT %(run)s, %(reason)s, {_texts(self.table.key)} FROM {part} WHERE ctid = %(last)s::tid"
         )
 
+    def change_aside(self) -> Prepared:
+        """Quarantine the row of a change."""
+        keys = _keys(len(self.table.key))
+        return Prepared(
+            f"INSERT INTO {self.aside} (run, reason, {keys}) SELECT %(run)s, %(reason)s, {keys} "  # noqa: S608 - ours
+            f"FROM {self.changes} WHERE id = %(bottom)s AND run = %(undone)s"
+        )
+
     def not_aside(self) -> str:
         """Whether the run has not quarantined a row."""
         same = " AND ".join(f"q.key_{index} = {name_of(name)}::text" for index, name in enumerate(self.table.key, 1))

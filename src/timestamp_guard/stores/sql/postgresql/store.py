@@ -5,59 +5,41 @@ in the same transaction and with the same ledger.
 
 from __future__ import annotations
 
-import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, cast
 
-from attrs import evolve, frozen
+from attrs import frozen
 
-from ...._faults import point, reach
 from ....engine.stepwise import assess as assess_pages
 from ....engine.stepwise import fairly
 from ....engine.stepwise import survey as survey_pages
-from ....errors import PlanChanged, StoreError, StoreLocked, UsageError, WriteFailed, WriteUndone
-from ....instants import Cause, Encodings, Raw, brief, encodings_for
+from ....errors import UsageError
+from ....instants import Cause, Encodings, Raw, encodings_for
 from ....job import Job
-from ....ledger import Change, Cursor, Key, Run, find
+from ....ledger import Change, Cursor, Key, Run
 from ....predicate import Fault, violations
 from ....repairs import Mend, needs
 from ....rules import Guard, Moment, Pair
 from ....targets.typed import TypedGuard, mends_typed, speaks_typed
 from ...base import Assessment, Clock, Downstream, Page, Sample, Step, Survey
+from ..connection import Prepared
+from ..served.server import Refused
+from ..served.store import LOCK, PATIENCE_NS, ServedStore, key_of
+from ..served.table import ServedTable
 from .ledger import ServerLedger
-from .server import ConnectionLost, Refused, Server
+from .server import Server, quoted
 from .statements import Look, Statements, Writer, by_server, types_of
-from .table import Column, Table, ensure_unique, reflect
+from .table import Column, Table, reflect
 from .values import text_of, thawed
 
 __all__ = ["PostgresStore"]
 
-T = TypeVar("T")
-
-STEP_BEGUN: Final = point("server: step begun")
-STEP_WRITTEN: Final = point("server: step written")
-STEP_SAVED: Final = point("server: step saved")
-STEP_DONE: Final = point("server: step done")
-UNDO_WRITTEN: Final = point("server: undo written")
-UNDO_DONE: Final = point("server: undo done")
-
-PATIENCE_NS: Final = 10**9
 SEEK: Final = 4096
 """How many pages one look for work passes at most: 32 MB."""
 
-LOCK: Final = 0.1
-"""
-For so many seconds a step waits for the lock of a row: meanwhile others wait for those that it has. If it is not enough
-the step is taken again with half as many rows, and a single one that stays locked is left for the next sweep.
-"""
-
 LAST: Final = 65535
-TRIES: Final = 6
-"""How often a lost connection is made again, each time after twice as long a rest."""
 
 
 @frozen
@@ -75,7 +57,7 @@ class Window:
     work: bool = True
 
 
-class PostgresStore:
+class PostgresStore(ServedStore[Column, Window]):
     """
     One table of a PostgreSQL database; its ledger is in the schema of the table. Close it, or use it as a context manager.
 
@@ -86,8 +68,14 @@ class PostgresStore:
         StoreError: the server cannot be reached, or refuses.
     """
 
-    typed = True
-    target = 0.02
+    pause_trigger = (
+        "Disable the trigger for as long as the run takes (ALTER TABLE {source} DISABLE TRIGGER ...), and enable it "
+        "again after"
+    )
+    dump = "pg_dump"
+    server: Server
+    table: Table
+    ledger: ServerLedger
 
     def __init__(
         self,
@@ -102,7 +90,7 @@ class PostgresStore:
         self.encodings = encodings
         self.server = Server(url, read_only=read_only, timeout=timeout)
         try:
-            self.table: Table = reflect(self.server, table, [key] if isinstance(key, str) else key)
+            self.table = reflect(self.server, table, [key] if isinstance(key, str) else key)
             self._declared_key = key is not None
             self.server.schema = self.table.schema
             self.ledger = ServerLedger(self.server, self.table)
@@ -112,76 +100,10 @@ class PostgresStore:
         self._writer = Writer(self.table, self.ledger)
         self._said: tuple[Job, bool] | None = None
         self._prepared: tuple[Job, bool, Statements] | None = None
-        self._keys: dict[int, tuple[str, ...]] = {0: self.table.key}
         self._tops: dict[int, int] = {}
         self._dense = False
         self._per_page = 50.0
-        self._offset: tuple[float, int] | None = None
-
-    # -- what it is
-
-    @property
-    def name(self) -> str:
-        """The name of the table; with its schema, where that is not the current one."""
-        return self.table.called
-
-    @property
-    def key(self) -> tuple[str, ...]:
-        """The columns that identify a row; none where nothing does."""
-        return self.table.key
-
-    def fields(self) -> Sequence[str]:
-        """The names of the columns."""
-        return [column.name for column in self.table.columns]
-
-    def declared(self) -> Mapping[str, str]:
-        """The declared types of the columns."""
-        return {column.name: column.declared for column in self.table.columns}
-
-    def now(self) -> int:
-        """The server's clock: asked now and then, and counted on from there."""
-        here = time.monotonic()
-        if self._offset is None or here - self._offset[0] > 10:
-            asked = time.time_ns()
-            there = self.server.now() if self.server.in_transaction else self._lasting(self.server.now)
-            self._offset = here, there - (asked + time.time_ns()) // 2
-        return time.time_ns() + self._offset[1]
-
-    def close(self) -> None:
-        """Close the connection."""
-        self.server.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def _lasting(self, act: Callable[[], T]) -> T:
-        """Do something that can be done again where the connection is lost."""
-        for tried in range(TRIES):
-            try:
-                return act()
-            except ConnectionLost:
-                if tried == TRIES - 1:
-                    raise
-                self._reconnect(tried)
-        raise AssertionError  # pragma: no cover - the last try returns or raises
-
-    def _reconnect(self, tried: int) -> None:
-        """Make the connection again; with jitter, for all workers lost it at once."""
-        for again in range(tried, TRIES):
-            time.sleep(min(5.0, 0.05 * 2**again) * random.uniform(0.5, 1.5))  # noqa: S311 - not for secrecy
-            try:
-                self.server.close()
-                self.server.connect()
-            except StoreError:
-                if again == TRIES - 1:
-                    raise
-            else:
-                return
+        super().__init__()
 
     # -- reading
 
@@ -198,7 +120,7 @@ class PostgresStore:
             values |= {f"after_{index}": text for index, text in enumerate(after)}
         with self.server.reading():
             rows = self.server.rows(self._writer.page(names, after=after is not None), values)
-        records = [(_key(row[:width]), dict(zip(names, row[2 * width :], strict=True))) for row in rows]
+        records = [(key_of(row[:width]), dict(zip(names, row[2 * width :], strict=True))) for row in rows]
         return Page(records, list(rows[-1][width : 2 * width]) if len(rows) == limit else None)
 
     def _stored(self, names: Sequence[str], after: Cursor, limit: int) -> Page:
@@ -220,7 +142,7 @@ class PostgresStore:
         said = self._writer.rows(names, self._part(part), identity=identity, limit=limit is not None)
         width = 2 + len(identity)
         for row in self.server.rows(said, {"after": after, "last": last, "limit": limit}):
-            key = _key(row[2:width]) if identity else row[0]
+            key = key_of(row[2:width]) if identity else row[0]
             yield row[0], row[1], key, dict(zip(names, row[width:], strict=True))
 
     def _part(self, part: int) -> str:
@@ -280,7 +202,7 @@ class PostgresStore:
         """A key that came as text."""
         if not self.table.key:
             return texts[0]
-        return _key([thawed(text, self.table.column(name).kind) for text, name in zip(texts, self.key, strict=True)])
+        return key_of([thawed(text, self.table.column(name).kind) for text, name in zip(texts, self.key, strict=True)])
 
     def assess(self, job: Job, clock: Clock, samples: int, run: Run | None = None) -> Assessment:
         """Count what there is to do, in one view of the data."""
@@ -345,38 +267,10 @@ class PostgresStore:
 
     # -- writing
 
-    def prepare(self, job: Job, clock: Clock) -> bool:
-        """Whether there is anything to mend; if so, try one row, and take that back."""
-        return self._lasting(lambda: self._prepare(job, clock))
+    def _quoted(self, name: str) -> str:
+        return quoted(name)
 
-    def _prepare(self, job: Job, clock: Clock) -> bool:
-        self._refuse(job)
-        probe = Run(0, "backfill", self.name, job.plan(), job.pinned, generation=0)
-        while (found := self._find(job, probe, clock, 1)) is not None and not found.work:
-            probe = evolve(probe, cursor=[found.part, found.last])
-        if found is None:
-            return False
-        try:
-            with self.server.writing():
-                self.ledger.create()
-                self._write(job, probe, found, clock)
-                raise _TakenBack
-        except (_TakenBack, Refused, StoreLocked):
-            return True  # whether this row can be written now is for the run to find out
-        finally:
-            self.ledger.forget()
-
-    def _refuse(self, job: Job) -> None:
-        column = self.table.column(job.field)
-        if column.generated or column.always:
-            msg = f"{job.field} of {self.name} is computed by the server and cannot be written: fill what it is made of"
-            raise UsageError(msg)
-        self.table.identity()
-        if self._declared_key:
-            ensure_unique(self.server, self.table)
-        if job.field in self.table.key:
-            msg = f"{job.field} is part of the key of {self.name}: a row that was filled could not be found again"
-            raise UsageError(msg)
+    def _refuse_more(self, job: Job) -> None:
         if job.field in self.table.partition_key:
             msg = (
                 f"{job.field} says in which partition of {self.name} a row belongs, so filling it would move rows "
@@ -386,94 +280,6 @@ class PostgresStore:
         if self.table.inherited:
             msg = f"other tables inherit from {self.name}: fill each of them by its own name"
             raise UsageError(msg)
-        encoding = job.encodings[job.field]
-        digits = {"s": 0, "ms": 3, "us": 6, "ns": 6}[encoding.resolution]
-        if column.digits is not None and encoding.name == "datetime" and column.digits < digits:
-            step = "s" if column.digits < 3 else "ms"
-            msg = (
-                f"{job.field} of {self.name} is {column.declared}, which rounds what it is given: declare its encoding "
-                f"as datetime/{step}" + (f"@{encoding.zone}" if encoding.zone else "")
-            )
-            raise UsageError(msg)
-
-    def step(self, job: Job, run: Run, clock: Clock, limit: int) -> Step:
-        """Find work by a read, then judge, record, write, prove and save in one transaction."""
-        self._same_key(run)
-        if run.cursor is not None and not _is_cursor(run.cursor):
-            raise self.ledger.damaged(run, f"cursor {brief(run.cursor)}")
-        try:
-            return self._step(job, run, clock, limit)
-        except ConnectionLost:
-            return self._found_again(run)
-
-    def _found_again(self, run: Run) -> Step:
-        """
-        Where a run stands after the connection was lost.
-
-        Whether its last transaction was committed is in the ledger, which was written in it.
-        """
-        self._reconnect(0)
-        current = self._lasting(lambda: find(self.ledger, run.id or 0, run.table))
-        if current.generation != run.generation:
-            self.ledger.put(run)  # tells that it is lost
-        return Step(current, done=False, touched=0)
-
-    def _step(self, job: Job, run: Run, clock: Clock, limit: int) -> Step:
-        found = self._find(job, run, clock, limit)
-        if found is None:
-            return Step(self.ledger.save(evolve(run, cursor=None)), done=True)
-        cursor = [found.part, found.last]
-        if not found.work:
-            return Step(self.ledger.save(evolve(run, cursor=cursor)), done=False, fraction=self._fraction(found))
-        began = time.monotonic_ns()
-        try:
-            with self.server.writing(LOCK):
-                self.ledger.fence(run)
-                reach(STEP_BEGUN)
-                made, refused, first, last = self._write(job, run, found, clock)
-                reach(STEP_WRITTEN)
-                counts = evolve(run.counts, changed=run.counts.changed + made, refused=run.counts.refused + refused)
-                after = evolve(
-                    run,
-                    cursor=cursor,
-                    counts=counts,
-                    found=run.found + made + refused,
-                    first_change=run.first_change if run.first_change is not None else first,
-                    last_change=last if last is not None else run.last_change,
-                )
-                self.ledger.put(after)
-                reach(STEP_SAVED)
-        except Refused as problem:
-            if limit > 1:
-                raise WriteFailed(f"a write to {self.name} failed: {problem}") from None
-            return self._quarantine(run, found, str(problem))
-        except StoreLocked as problem:
-            if limit > 1:
-                raise WriteFailed(f"a write to {self.name} failed: {problem}") from None
-            # Its transaction may take for long: the next sweep comes by again.
-            counts = evolve(run.counts, refused=run.counts.refused + 1)
-            passed = evolve(run, cursor=cursor, counts=counts, found=run.found + 1)
-            return Step(self.ledger.save(passed), done=False, touched=1)
-        held = time.monotonic_ns() - began
-        reach(STEP_DONE)
-        self._dense = made > 0
-        return Step(after, done=False, touched=made + refused, held_ns=held, fraction=self._fraction(found))
-
-    def _same_key(self, run: Run) -> None:
-        """
-        Make sure that the run finds rows by the key that it began with.
-
-        Raises:
-            PlanChanged: it would not.
-        """
-        if run.id not in self._keys and run.id is not None:
-            self._keys[run.id] = self._lasting(lambda: self.ledger.key_of(run))
-        if (was := self._keys[run.id or 0]) != self.table.key:
-            names = [", ".join(key) or "nothing" for key in (was, self.table.key)]
-            raise PlanChanged(
-                f"run {run.id} on {self.name} is unfinished and tells rows apart by {names[0]}, not by {names[1]}: open "
-                f"the table with that key, or roll the run back first"
-            )
 
     def _top(self, part: int) -> int:
         """How many pages a part had when it was begun: what is added since is for the next sweep."""
@@ -578,104 +384,34 @@ class PostgresStore:
         refused = 0 if found.rows is None else len(found.rows) - made
         return made, refused, first, last
 
-    def _watched(self) -> bool:
-        return any(each.on_update for each in self.table.triggers)
-
-    def _not_held(self, column: Column) -> Exception:
-        if self._watched():
-            return self._undone_by_a_trigger(column.name)
-        return Refused(f"{column.name} is declared {column.declared}, which cannot hold the value as it is")
-
-    def _undone_by_a_trigger(self, name: str) -> WriteUndone:
-        names = [each.name for each in self.table.triggers if each.on_update]
-        return WriteUndone(
-            f"what is written to {name} of {self.name} does not stay: trigger {' or '.join(names)} changes it; nothing of "
-            f"this step was kept. Disable the trigger for as long as the run takes (ALTER TABLE {self.table.source} "
-            f"DISABLE TRIGGER ...), and enable it again after"
-        )
-
     def _quarantine(self, run: Run, found: Window, reason: str) -> Step:
         """Set the one row of a failed step aside, and go on after it."""
         values = {"run": run.id, "reason": reason, "last": found.rows[0][0] if found.rows else found.last}
-        return self._set_aside(
-            run, self._writer.set_aside(self._part(found.part)).sql, values, [found.part, values["last"]]
-        )
-
-    def _set_aside(self, run: Run, said: str, values: Mapping[str, Any], cursor: Cursor) -> Step:
-        from ..connection import Prepared
-
-        with self.server.writing():
-            self.ledger.fence(run)
-            aside = self.server.run(Prepared(said), values).rowcount  # 0 if gone meanwhile
-            counts = evolve(run.counts, quarantined=run.counts.quarantined + aside)
-            run = evolve(run, cursor=cursor, counts=counts, found=run.found + aside)
-            self.ledger.put(run)
-        return Step(run, done=False, touched=aside)
+        aside = self._writer.set_aside(self._part(found.part))
+        return self._set_aside(run, aside, values, [found.part, values["last"]])
 
     # -- the way back
 
-    def undo(self, run: Run, undone: Run, clock: Clock, limit: int) -> Step:  # noqa: ARG002 - other stores ask it
-        """Take changes back where the row still holds what was written, in one transaction."""
-        if not isinstance(run.cursor, int | None):
-            raise self.ledger.damaged(run, f"cursor {brief(run.cursor)}")
-        try:
-            return self._undo(run, undone, limit)
-        except ConnectionLost:
-            return self._found_again(run)
+    def _change_aside(self, table: ServedTable[Column]) -> Prepared:
+        return self._writer_of(table).change_aside()
 
-    def _undo(self, run: Run, undone: Run, limit: int) -> Step:
-        writer = Writer(self._as_it_was(undone), self.ledger)
-        column = self.table.column(undone.field)
-        top = (run.cursor if run.cursor is not None else (undone.last_change or 0) + 1) - 1
-        first = undone.first_change or 0
-        if undone.last_change is None or top < first:
-            return Step(self.ledger.save(run), done=True)
-        bottom = max(first, top - limit + 1)
-        values = {"undone": undone.id, "bottom": bottom, "top": top}
-        began = time.monotonic_ns()
-        try:
-            with self.server.writing(LOCK if limit > 1 else None):
-                self.ledger.fence(run)
-                reach(STEP_BEGUN)
-                watched = self._watched()
-                back = self.server.rows(writer.undone(column), values)[0][0] if watched else 0
-                there, restored, lost = self._restore(writer, column, values)
-                reach(UNDO_WRITTEN)
-                if watched and self.server.rows(writer.undone(column), values)[0][0] < back + restored:
-                    raise self._undone_by_a_trigger(column.name)
-                if lost:
-                    raise self._not_held(column)
-                counts = evolve(
-                    run.counts,
-                    changed=run.counts.changed + restored,
-                    refused=run.counts.refused + there - restored,
-                )
-                after = evolve(run, cursor=bottom, counts=counts)
-                self.ledger.put(after)
-                reach(STEP_SAVED)
-        except (Refused, StoreLocked) as problem:
-            if limit > 1:
-                raise WriteFailed(f"a write to {self.name} failed: {problem}") from None
-            if isinstance(problem, StoreLocked):
-                raise
-            keys = ", ".join(f"key_{index}" for index in range(1, len(writer.table.key) + 1))
-            said = (
-                f"INSERT INTO {writer.aside} (run, reason, {keys}) SELECT %(run)s, %(reason)s, {keys} "  # noqa: S608 - ours
-                f"FROM {writer.changes} WHERE id = %(bottom)s AND run = %(undone)s"
-            )
-            return self._set_aside(run, said, {**values, "run": run.id, "reason": str(problem)}, bottom)
-        held = time.monotonic_ns() - began
-        reach(UNDO_DONE)
-        fraction = 1 - (bottom - first) / max(1, (undone.last_change or 0) - first)
-        return Step(after, done=False, touched=there, held_ns=held, fraction=fraction)
+    def _as_before(self, table: ServedTable[Column], column: Column, values: Mapping[str, Any]) -> int:
+        return int(self.server.rows(self._writer_of(table).undone(column), values)[0][0])
 
-    def _restore(self, writer: Writer, column: Column, values: Mapping[str, Any]) -> tuple[int, int, int]:
+    def _overlap(self, table: ServedTable[Column]) -> Prepared:
+        return self._writer_of(table).overlap()
+
+    def _writer_of(self, table: ServedTable[Column]) -> Writer:
+        return Writer(cast("Table", table), self.ledger)
+
+    def _restore(self, table: ServedTable[Column], column: Column, values: Mapping[str, Any]) -> tuple[int, int, int]:
         """
         Give a stretch of changes back: how many there are, how many rows were, how many of those hold something else.
 
         A row that was written moves on, and may be met and written again: such changes are taken back from the newest,
         one by one.
         """
+        writer = self._writer_of(table)
         said = writer.undo(column)
         if not self.server.rows(writer.twice(), values):
             return self._counted(said, values)
@@ -688,46 +424,6 @@ class PostgresStore:
     def _counted(self, said: Any, values: Mapping[str, Any]) -> tuple[int, int, int]:
         ((there, restored, lost),) = self.server.rows(said, values)
         return there, restored, lost
-
-    def _as_it_was(self, run: Run) -> Table:
-        """
-        The table with the key by which *run* remembers rows, whatever it is opened with now.
-
-        Raises:
-            UnknownName: a column that the run knows is not there any more.
-        """
-        key = self._lasting(lambda: self.ledger.key_of(run))
-        for name in (*key, self.ledger.field_of(run)):
-            self.table.column(name)
-        return evolve(self.table, key=key)
-
-    def ensure_undoable(self, run: Run) -> None:
-        """
-        Make sure that the columns are there which the run knows.
-
-        Raises:
-            UnknownName: one is not.
-        """
-        self._as_it_was(run)
-
-    def overlap(self, run: Run, newer: Sequence[Run]) -> Run | None:
-        """The first of *newer* that changed a row that *run* changed, or remembers rows by another key."""
-        table = self._as_it_was(run) if newer else self.table
-        said = Writer(table, self.ledger).overlap()
-        for other in newer:
-            found = self._lasting(lambda other=other: self.server.rows(said, {"run": run.id, "other": other.id}))  # type: ignore[misc]  # bound at once
-            if found or self.ledger.key_of(other) != table.key:
-                return other
-        return None
-
-    def backup(self, path: Path) -> None:
-        """Not ours to make."""
-        msg = f"{self.name} is on a server: make the backup {path} with pg_dump, or where you make those of the server"
-        raise UsageError(msg)
-
-    def throttle(self) -> float:
-        """A server has no wishes of its own."""
-        return 0.0
 
     # -- statements
 
@@ -743,15 +439,22 @@ class PostgresStore:
             self._prepared = (job, skipping, by_server(self._writer, job, skipping=skipping))
         return self._prepared[2]
 
+    def _cursor(self, found: Window) -> Cursor:
+        return [found.part, found.last]
+
+    def _is_cursor(self, cursor: Cursor) -> bool:
+        return (
+            isinstance(cursor, list) and len(cursor) == 2 and isinstance(cursor[0], int) and isinstance(cursor[1], str)
+        )
+
+    def _made(self, found: Window, made: int) -> None:  # noqa: ARG002 - see ServedStore
+        self._dense = made > 0
+
     def _fraction(self, found: Window) -> float | None:
         """How far through the parts a window is, in pages."""
         top = self._tops.get(found.part, 0)
         share = min(1.0, (_page(found.last) + 1) / max(1, top))
         return (found.part + share) / len(self.table.parts)
-
-
-class _TakenBack(Exception):
-    """Ends the transaction of a trial."""
 
 
 class _Columns:
@@ -764,14 +467,6 @@ class _Columns:
 
     def scan(self, after: Cursor, limit: int) -> Page:
         return self._store._stored(self._names, after, limit)  # noqa: SLF001 - a view of it
-
-
-def _key(parts: Sequence[Any]) -> Key:
-    return parts[0] if len(parts) == 1 else tuple(parts)
-
-
-def _is_cursor(cursor: Cursor) -> bool:
-    return isinstance(cursor, list) and len(cursor) == 2 and isinstance(cursor[0], int) and isinstance(cursor[1], str)
 
 
 def _page(place: str) -> int:

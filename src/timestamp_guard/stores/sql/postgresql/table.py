@@ -7,14 +7,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from attrs import frozen
+from attrs import evolve, frozen
 
-from ....errors import NoIdentity, UnknownName, UsageError
-from ....instants import brief
+from ....errors import UnknownName, UsageError
 from ....targets.typed import Kind, TypedColumn
+from ..served.table import ServedTable, Trigger
 from .server import Server, quoted
 
-__all__ = ["Column", "Part", "Table", "ensure_unique", "reflect", "tables"]
+__all__ = ["Column", "Part", "Table", "reflect", "tables"]
 
 OURS: Final = "timestamp_guard_"
 
@@ -41,6 +41,11 @@ class Column:
     digits: int | None = None
 
     @property
+    def computed(self) -> bool:
+        """Whether nobody may write it."""
+        return self.generated or self.always
+
+    @property
     def typed(self) -> TypedColumn:
         """What it holds."""
         return TypedColumn(self.kind, self.declared)
@@ -55,25 +60,11 @@ class Part:
 
 
 @frozen
-class Trigger:
-    """A trigger of the user's own."""
+class Table(ServedTable[Column]):
+    """A table: `parts` hold the rows."""
 
-    name: str
-    on_update: bool
-
-
-@frozen
-class Table:
-    """A table: `key` are the columns that identify a row, none where there are none; `parts` hold the rows."""
-
-    schema: str
-    name: str
-    called: str
     oid: int
-    columns: tuple[Column, ...]
-    key: tuple[str, ...]
     parts: tuple[Part, ...]
-    triggers: tuple[Trigger, ...]
     partition_key: tuple[str, ...]
     inherited: bool
     guarded: bool
@@ -82,33 +73,6 @@ class Table:
     def source(self) -> str:
         """Its name as SQL has it."""
         return f"{quoted(self.schema)}.{quoted(self.name)}"
-
-    def column(self, name: str) -> Column:
-        """
-        The column of that name.
-
-        Raises:
-            UnknownName: there is none.
-        """
-        for column in self.columns:
-            if column.name == name:
-                return column
-        raise UnknownName("field", name, f"table {self.called}", [column.name for column in self.columns])
-
-    def identity(self) -> tuple[str, ...]:
-        """
-        The key.
-
-        Raises:
-            NoIdentity: there is none.
-        """
-        if not self.key:
-            msg = (
-                f"table {self.called} has no key by which a row could be found again, so no change could be undone: "
-                f"give it a primary key, or a unique index over columns that are NOT NULL (CREATE UNIQUE INDEX ...)"
-            )
-            raise NoIdentity(msg)
-        return self.key
 
 
 def tables(server: Server) -> list[str]:
@@ -145,16 +109,13 @@ def reflect(server: Server, name: str, key: Sequence[str] | None) -> Table:
         raise UsageError(msg)
     columns = _columns(server, oid)
     table = Table(
-        schema, relation, called, oid, columns, (), _parts(server, oid, kind), _triggers(server, oid),
+        schema, relation, called, columns, (), _triggers(server, oid), oid, _parts(server, oid, kind),
         _partition_key(server, oid), _inherited(server, oid, kind), guarded,
     )  # fmt: skip
     for each in key or ():
         table.column(each)
     chosen = tuple(key) if key else _key(server, oid)
-    return Table(
-        schema, relation, called, oid, columns, chosen, table.parts, table.triggers, table.partition_key,
-        table.inherited, guarded,
-    )  # fmt: skip
+    return evolve(table, key=chosen)
 
 
 def _find(server: Server, name: str) -> tuple[int, str, str, str, bool, bool] | None:
@@ -258,28 +219,3 @@ def _key(server: Server, oid: int) -> tuple[str, ...]:
         if sure:
             return tuple(names)
     return ()
-
-
-def ensure_unique(server: Server, table: Table) -> None:
-    """
-    Make sure that the key identifies every row.
-
-    Raises:
-        NoIdentity: a key is on two rows, or null.
-    """
-    names = ", ".join(quoted(name) for name in table.key)
-    nulls = " OR ".join(f"{quoted(name)} IS NULL" for name in table.key)
-    said = None
-    ((empty,),) = server.rows(f"SELECT count(*) FROM {table.source} WHERE {nulls}")  # noqa: S608 - quoted names
-    if empty:
-        said = f"it is null in {empty:,} rows"
-    else:
-        grouped = f"SELECT {names}, count(*) FROM {table.source} GROUP BY {names} HAVING count(*) > 1 LIMIT 1"  # noqa: S608
-        for *held, count in server.rows(grouped):
-            said = f"{brief(held[0] if len(held) == 1 else tuple(held))} is in {count:,} rows"
-    if said:
-        msg = (
-            f"the key {', '.join(table.key)} of {table.called} is not unique: {said}; name another key, or mend those "
-            f"rows first"
-        )
-        raise NoIdentity(msg)

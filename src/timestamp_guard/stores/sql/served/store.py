@@ -1,0 +1,471 @@
+"""
+The flow of a store that is a table on a server: judged and mended by the server itself where SQL can say it exactly,
+else row by row in Python, in the same transaction and with the same ledger. What a dialect must say is at the end.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, ClassVar, Final, Generic, Protocol, Self, TypeVar
+
+from attrs import evolve
+
+from ...._faults import point, reach
+from ....errors import PlanChanged, StoreError, StoreLocked, UsageError, WriteFailed, WriteUndone
+from ....instants import Encodings, brief
+from ....job import Job
+from ....ledger import Cursor, Key, Run, find
+from ...base import Clock, Step
+from ..connection import Prepared
+from .ledger import ServedLedger
+from .server import ConnectionLost, Refused, ServedConnection
+from .table import ServedColumn, ServedTable, ensure_unique
+
+__all__ = ["LOCK", "PATIENCE_NS", "ServedStore", "key_of"]
+
+T = TypeVar("T")
+
+STEP_BEGUN: Final = point("server: step begun")
+STEP_WRITTEN: Final = point("server: step written")
+STEP_SAVED: Final = point("server: step saved")
+STEP_DONE: Final = point("server: step done")
+UNDO_WRITTEN: Final = point("server: undo written")
+UNDO_DONE: Final = point("server: undo done")
+
+PATIENCE_NS: Final = 10**9
+"""How long a step looks for work before it says where it stands."""
+
+LOCK: Final = 0.1
+"""
+For so many seconds a step waits for the lock of a row: meanwhile others wait for those that it has. If it is not enough
+the step is taken again with half as many rows, and a single one that stays locked is left for the next sweep.
+"""
+
+TRIES: Final = 6
+"""How often a lost connection is made again, each time after twice as long a rest."""
+
+
+class Found(Protocol):
+    """A window of the table, and whether there may be work in it."""
+
+    @property
+    def work(self) -> bool: ...
+
+
+W = TypeVar("W", bound=Found)
+C = TypeVar("C", bound=ServedColumn)
+
+
+class ServedStore(ABC, Generic[C, W]):
+    """One table of a server; close it, or use it as a context manager."""
+
+    typed = True
+    target = 0.02
+
+    pause_trigger: ClassVar[str]
+    """What is said of how to switch a trigger off."""
+
+    dump: ClassVar[str]
+    """The program that makes backups."""
+
+    encodings: Encodings
+    server: ServedConnection
+    table: ServedTable[C]
+    ledger: ServedLedger[Any]
+    _declared_key: bool
+
+    def __init__(self) -> None:
+        self._keys: dict[int, tuple[str, ...]] = {0: self.table.key}
+        self._offset: tuple[float, int] | None = None
+
+    # -- what it is
+
+    @property
+    def name(self) -> str:
+        """The name of the table; with its schema, where that is not the current one."""
+        return self.table.called
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """The columns that identify a row; none where nothing does."""
+        return self.table.key
+
+    def fields(self) -> Sequence[str]:
+        """The names of the columns."""
+        return [column.name for column in self.table.columns]
+
+    def declared(self) -> Mapping[str, str]:
+        """The declared types of the columns."""
+        return {column.name: column.declared for column in self.table.columns}
+
+    def now(self) -> int:
+        """The server's clock: asked now and then, and counted on from there."""
+        here = time.monotonic()
+        if self._offset is None or here - self._offset[0] > 10:
+            asked = time.time_ns()
+            there = self.server.now() if self.server.in_transaction else self._lasting(self.server.now)
+            self._offset = here, there - (asked + time.time_ns()) // 2
+        return time.time_ns() + self._offset[1]
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.server.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _lasting(self, act: Callable[[], T]) -> T:
+        """Do something that can be done again where the connection is lost."""
+        for tried in range(TRIES):
+            try:
+                return act()
+            except ConnectionLost:
+                if tried == TRIES - 1:
+                    raise
+                self._reconnect(tried)
+        raise AssertionError  # pragma: no cover - the last try returns or raises
+
+    def _reconnect(self, tried: int) -> None:
+        """Make the connection again; with jitter, for all workers lost it at once."""
+        for again in range(tried, TRIES):
+            time.sleep(min(5.0, 0.05 * 2**again) * random.uniform(0.5, 1.5))  # noqa: S311 - not for secrecy
+            try:
+                self.server.close()
+                self.server.connect()
+            except StoreError:
+                if again == TRIES - 1:
+                    raise
+            else:
+                return
+
+    # -- writing
+
+    def prepare(self, job: Job, clock: Clock) -> bool:
+        """Whether there is anything to mend; if so, try one row, and take that back."""
+        return self._lasting(lambda: self._prepare(job, clock))
+
+    def _prepare(self, job: Job, clock: Clock) -> bool:
+        self._refuse(job)
+        probe = Run(0, "backfill", self.name, job.plan(), job.pinned, generation=0)
+        while (found := self._find(job, probe, clock, 1)) is not None and not found.work:
+            probe = evolve(probe, cursor=self._cursor(found))
+        if found is None:
+            return False
+        self.ledger.prepare()
+        try:
+            with self.server.writing():
+                self.ledger.create()
+                self._write(job, probe, found, clock)
+                raise _TakenBack
+        except (_TakenBack, Refused, StoreLocked):
+            return True  # whether this row can be written now is for the run to find out
+        finally:
+            self.ledger.forget()
+
+    def _refuse(self, job: Job) -> None:
+        """
+        Make sure that the field can be written, and given back.
+
+        Raises:
+            UsageError: it cannot.
+        """
+        column = self.table.column(job.field)
+        if column.computed:
+            msg = f"{job.field} of {self.name} is computed by the server and cannot be written: fill what it is made of"
+            raise UsageError(msg)
+        self.table.identity()
+        if self._declared_key:
+            ensure_unique(self.server, self.table, self._quoted)
+        if job.field in self.table.key:
+            msg = f"{job.field} is part of the key of {self.name}: a row that was filled could not be found again"
+            raise UsageError(msg)
+        self._refuse_more(job)
+        encoding = job.encodings[job.field]
+        digits = {"s": 0, "ms": 3, "us": 6, "ns": 6}[encoding.resolution]
+        if column.digits is not None and encoding.name == "datetime" and column.digits < digits:
+            step = "s" if column.digits < 3 else "ms"
+            msg = (
+                f"{job.field} of {self.name} is {column.declared}, which rounds what it is given: declare its encoding "
+                f"as datetime/{step}" + (f"@{encoding.zone}" if encoding.zone else "")
+            )
+            raise UsageError(msg)
+
+    def step(self, job: Job, run: Run, clock: Clock, limit: int) -> Step:
+        """Find work by a read, then judge, record, write, prove and save in one transaction."""
+        self._same_key(run)
+        if run.cursor is not None and not self._is_cursor(run.cursor):
+            raise self.ledger.damaged(run, f"cursor {brief(run.cursor)}")
+        try:
+            return self._step(job, run, clock, limit)
+        except ConnectionLost:
+            return self._found_again(run)
+
+    def _found_again(self, run: Run) -> Step:
+        """
+        Where a run stands after the connection was lost.
+
+        Whether its last transaction was committed is in the ledger, which was written in it.
+        """
+        self._reconnect(0)
+        current = self._lasting(lambda: find(self.ledger, run.id or 0, run.table))
+        if current.generation != run.generation:
+            self.ledger.put(run)  # tells that it is lost
+        return Step(current, done=False, touched=0)
+
+    def _step(self, job: Job, run: Run, clock: Clock, limit: int) -> Step:
+        found = self._find(job, run, clock, limit)
+        if found is None:
+            return Step(self.ledger.save(evolve(run, cursor=None)), done=True)
+        cursor = self._cursor(found)
+        if not found.work:
+            return Step(self.ledger.save(evolve(run, cursor=cursor)), done=False, fraction=self._fraction(found))
+        began = time.monotonic_ns()
+        try:
+            with self.server.writing(LOCK):
+                self.ledger.fence(run)
+                reach(STEP_BEGUN)
+                made, refused, first, last = self._write(job, run, found, clock)
+                reach(STEP_WRITTEN)
+                counts = evolve(run.counts, changed=run.counts.changed + made, refused=run.counts.refused + refused)
+                after = evolve(
+                    run,
+                    cursor=cursor,
+                    counts=counts,
+                    found=run.found + made + refused,
+                    first_change=run.first_change if run.first_change is not None else first,
+                    last_change=last if last is not None else run.last_change,
+                )
+                self.ledger.put(after)
+                reach(STEP_SAVED)
+        except Refused as problem:
+            if limit > 1:
+                raise WriteFailed(f"a write to {self.name} failed: {problem}") from None
+            return self._quarantine(run, found, str(problem))
+        except StoreLocked as problem:
+            if limit > 1:
+                raise WriteFailed(f"a write to {self.name} failed: {problem}") from None
+            # Its transaction may take for long: the next sweep comes by again.
+            counts = evolve(run.counts, refused=run.counts.refused + 1)
+            passed = evolve(run, cursor=cursor, counts=counts, found=run.found + 1)
+            return Step(self.ledger.save(passed), done=False, touched=1)
+        held = time.monotonic_ns() - began
+        reach(STEP_DONE)
+        self._made(found, made)
+        return Step(after, done=False, touched=made + refused, held_ns=held, fraction=self._fraction(found))
+
+    def _same_key(self, run: Run) -> None:
+        """
+        Make sure that the run finds rows by the key that it began with.
+
+        Raises:
+            PlanChanged: it would not.
+        """
+        if run.id not in self._keys and run.id is not None:
+            self._keys[run.id] = self._lasting(lambda: self.ledger.key_of(run))
+        if (was := self._keys[run.id or 0]) != self.table.key:
+            names = [", ".join(key) or "nothing" for key in (was, self.table.key)]
+            raise PlanChanged(
+                f"run {run.id} on {self.name} is unfinished and tells rows apart by {names[0]}, not by {names[1]}: open "
+                f"the table with that key, or roll the run back first"
+            )
+
+    def _watched(self) -> bool:
+        return any(each.on_update for each in self.table.triggers)
+
+    def _not_held(self, column: ServedColumn) -> Exception:
+        if self._watched():
+            return self._undone_by_a_trigger(column.name)
+        return Refused(f"{column.name} is declared {column.declared}, which cannot hold the value as it is")
+
+    def _undone_by_a_trigger(self, name: str) -> WriteUndone:
+        names = [each.name for each in self.table.triggers if each.on_update]
+        how = self.pause_trigger.format(source=self.table.source)
+        return WriteUndone(
+            f"what is written to {name} of {self.name} does not stay: trigger {' or '.join(names)} changes it; nothing of "
+            f"this step was kept. {how}"
+        )
+
+    def _set_aside(self, run: Run, said: Prepared, values: Mapping[str, Any], cursor: Cursor) -> Step:
+        """Quarantine a row, and go on after it."""
+        with self.server.writing():
+            self.ledger.fence(run)
+            aside = self.server.run(said, values).rowcount  # 0 if gone meanwhile
+            counts = evolve(run.counts, quarantined=run.counts.quarantined + aside)
+            run = evolve(run, cursor=cursor, counts=counts, found=run.found + aside)
+            self.ledger.put(run)
+        return Step(run, done=False, touched=aside)
+
+    # -- the way back
+
+    def undo(self, run: Run, undone: Run, clock: Clock, limit: int) -> Step:  # noqa: ARG002 - other stores ask it
+        """Take changes back where the row still holds what was written, in one transaction."""
+        if not isinstance(run.cursor, int | None):
+            raise self.ledger.damaged(run, f"cursor {brief(run.cursor)}")
+        try:
+            return self._undo(run, undone, limit)
+        except ConnectionLost:
+            return self._found_again(run)
+
+    def _undo(self, run: Run, undone: Run, limit: int) -> Step:
+        table = self._as_it_was(undone)
+        column = self.table.column(undone.field)
+        top = (run.cursor if run.cursor is not None else (undone.last_change or 0) + 1) - 1
+        first = undone.first_change or 0
+        if undone.last_change is None or top < first:
+            return Step(self.ledger.save(run), done=True)
+        bottom = max(first, top - limit + 1)
+        values = {"undone": undone.id, "bottom": bottom, "top": top}
+        began = time.monotonic_ns()
+        try:
+            with self.server.writing(LOCK if limit > 1 else None):
+                self.ledger.fence(run)
+                reach(STEP_BEGUN)
+                there, restored = self._give_back(table, column, values)
+                counts = evolve(
+                    run.counts,
+                    changed=run.counts.changed + restored,
+                    refused=run.counts.refused + there - restored,
+                )
+                after = evolve(run, cursor=bottom, counts=counts)
+                self.ledger.put(after)
+                reach(STEP_SAVED)
+        except (Refused, StoreLocked) as problem:
+            if limit > 1:
+                raise WriteFailed(f"a write to {self.name} failed: {problem}") from None
+            if isinstance(problem, StoreLocked):
+                raise
+            values |= {"run": run.id, "reason": str(problem)}
+            return self._set_aside(run, self._change_aside(table), values, bottom)
+        held = time.monotonic_ns() - began
+        reach(UNDO_DONE)
+        fraction = 1 - (bottom - first) / max(1, (undone.last_change or 0) - first)
+        return Step(after, done=False, touched=there, held_ns=held, fraction=fraction)
+
+    def _give_back(self, table: ServedTable[C], column: C, values: Mapping[str, Any]) -> tuple[int, int]:
+        """Give a stretch of changes back, and prove it: how many there are, and how many rows were given back."""
+        watched = self._watched()
+        back = self._as_before(table, column, values) if watched else 0
+        there, restored, lost = self._restore(table, column, values)
+        reach(UNDO_WRITTEN)
+        if watched and self._as_before(table, column, values) < back + restored:
+            raise self._undone_by_a_trigger(column.name)
+        if lost:
+            raise self._not_held(column)
+        return there, restored
+
+    def _as_it_was(self, run: Run) -> ServedTable[C]:
+        """
+        The table with the key by which *run* remembers rows, whatever it is opened with now.
+
+        Raises:
+            UnknownName: a column that the run knows is not there any more.
+        """
+        key = self._lasting(lambda: self.ledger.key_of(run))
+        for name in (*key, self.ledger.field_of(run)):
+            self.table.column(name)
+        return evolve(self.table, key=key)
+
+    def ensure_undoable(self, run: Run) -> None:
+        """
+        Make sure that the columns are there which the run knows.
+
+        Raises:
+            UnknownName: one is not.
+        """
+        self._as_it_was(run)
+
+    def overlap(self, run: Run, newer: Sequence[Run]) -> Run | None:
+        """The first of *newer* that changed a row that *run* changed, or remembers rows by another key."""
+        table = self._as_it_was(run) if newer else self.table
+        said = self._overlap(table)
+        for other in newer:
+            found = self._lasting(lambda other=other: self.server.rows(said, {"run": run.id, "other": other.id}))  # type: ignore[misc]  # bound at once
+            if found or self.ledger.key_of(other) != table.key:
+                return other
+        return None
+
+    def backup(self, path: Path) -> None:
+        """Not ours to make."""
+        msg = f"{self.name} is on a server: make the backup {path} with {self.dump}, or where you make those of the server"
+        raise UsageError(msg)
+
+    def throttle(self) -> float:
+        """A server has no wishes of its own."""
+        return 0.0
+
+    # -- what a dialect says
+
+    @abstractmethod
+    def _quoted(self, name: str) -> str:
+        """A name as SQL has it."""
+
+    @abstractmethod
+    def _refuse_more(self, job: Job) -> None:
+        """
+        What else keeps a field from being written.
+
+        Raises:
+            UsageError: something does.
+        """
+
+    @abstractmethod
+    def _find(self, job: Job, run: Run, clock: Clock, limit: int) -> W | None:
+        """The next window that may hold work; None at the end of the table. A read, outside of a write."""
+
+    @abstractmethod
+    def _cursor(self, found: W) -> Cursor:
+        """The cursor after a window."""
+
+    @abstractmethod
+    def _is_cursor(self, cursor: Cursor) -> bool:
+        """Whether this is a cursor of ours."""
+
+    @abstractmethod
+    def _fraction(self, found: W) -> float | None:
+        """How far through the table a window is."""
+
+    @abstractmethod
+    def _write(self, job: Job, run: Run, found: W, clock: Clock) -> tuple[int, int, int | None, int | None]:
+        """Record and write the work of a window, in a transaction: made, refused, and the first and last change."""
+
+    def _made(self, found: W, made: int) -> None:
+        """Learn from a step that so much was made of a window."""
+
+    @abstractmethod
+    def _quarantine(self, run: Run, found: W, reason: str) -> Step:
+        """Set the one row of a failed step aside, and go on after it."""
+
+    @abstractmethod
+    def _change_aside(self, table: ServedTable[C]) -> Prepared:
+        """Quarantine the row of the change *bottom* of the run *undone*."""
+
+    @abstractmethod
+    def _as_before(self, table: ServedTable[C], column: C, values: Mapping[str, Any]) -> int:
+        """How many rows of a stretch of changes hold what they did before."""
+
+    @abstractmethod
+    def _restore(self, table: ServedTable[C], column: C, values: Mapping[str, Any]) -> tuple[int, int, int]:
+        """Give a stretch of changes back: how many there are, how many rows were, how many of those hold something else."""
+
+    @abstractmethod
+    def _overlap(self, table: ServedTable[C]) -> Prepared:
+        """Whether two runs changed the same row."""
+
+
+class _TakenBack(Exception):
+    """Ends the transaction of a trial."""
+
+
+def key_of(parts: Sequence[Any]) -> Key:
+    """A key of one value, or of several."""
+    return parts[0] if len(parts) == 1 else tuple(parts)
