@@ -174,8 +174,18 @@ class TypedGuard(SqlGuard):
         return sa.case(*tests, else_=constant(0))
 
     def _lacks(self, name: str, cause: Cause) -> Expression:
-        value = self.columns[name]
-        return value.is_(None) if cause == "null" else self._cause(name, value) == constant(CAUSES.index(cause))
+        value, numbers = self.columns[name], self._kind(name) in NUMBERS
+        match cause:
+            case "null":
+                return value.is_(None)
+            case "placeholder":
+                return self._placeholder(name, value) if self._holds_places(name) else sa.false()
+            case "wrong_type":
+                return sa.false() if numbers else sa.not_(self._datable(name, value))
+            case "not_finite":
+                return self._infinite(value) if self._kind(name) in {"decimal", "float"} else sa.false()
+            case _:
+                return self._cause(name, value) == constant(CAUSES.index(cause))
 
     def _datable(self, name: str, value: Expression) -> Expression:
         first, last = "0001-01-01 00:00:00", "10000-01-01 00:00:00"

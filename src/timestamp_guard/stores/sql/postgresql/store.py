@@ -36,8 +36,9 @@ from .values import text_of, thawed
 
 __all__ = ["PostgresStore"]
 
+FIRST: Final = 64
 SEEK: Final = 4096
-"""How many pages one look for work passes at most: 32 MB."""
+"""How many pages the first look for work passes, and how many at most: 32 MB."""
 
 LAST: Final = 65535
 
@@ -102,6 +103,7 @@ class PostgresStore(ServedStore[Column, Window]):
         self._prepared: tuple[Job, bool, Statements] | None = None
         self._tops: dict[int, int] = {}
         self._dense = False
+        self._seek = FIRST
         self._per_page = 50.0
         super().__init__()
 
@@ -312,15 +314,17 @@ class PostgresStore(ServedStore[Column, Window]):
                 return self._judge(job, run, clock, limit, part, after, min(page + pages, top) - 1)
             if self._dense and limit >= self._per_page:
                 return Window(part, after, f"({min(page + pages, top) - 1},{LAST})")
-            end = min(page + SEEK, top) - 1
+            end = min(page + self._seek, top) - 1
             said = self._statements(job, skipping=run.counts.quarantined > 0)
             values = said.values(job, job.moment(clock())) | {"run": run.id, "after": after, "last": f"({end},{LAST})"}
             ((first,),) = self.server.rows(said.seek(self._part(part)), values)
             if first is None:
                 after = f"({end},{LAST})"
+                self._seek = min(SEEK, 2 * self._seek)
                 if time.monotonic_ns() - began > PATIENCE_NS:
                     return Window(part, after, after, work=False)
                 continue
+            self._seek = FIRST
             return self._around(said, values, part, first, limit, min(_page(first) + pages, top) - 1)
         return None
 
