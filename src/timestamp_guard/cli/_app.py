@@ -18,6 +18,7 @@ COMMANDS: Final = {
     "plan": "Show what a backfill would write; write nothing.",
     "backfill": "Fill what is missing, so that it can be taken back.",
     "rollback": "Take a backfill back, exactly.",
+    "verify": "Prove that it is so: every record anew, and the ledger against the data.",
     "runs": "List what was done; show or export one run.",
     "demo": "See all of it, on a database made for the purpose.",
 }

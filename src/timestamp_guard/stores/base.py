@@ -32,16 +32,21 @@ __all__ = [
     "Clocked",
     "Cursor",
     "Downstream",
+    "Fingerprint",
     "Followed",
+    "Held",
     "Key",
     "OpenStore",
     "Page",
+    "Probe",
+    "Probed",
     "Record",
     "Sample",
     "Source",
     "Step",
     "Store",
     "Survey",
+    "Verifiable",
     "same",
 ]
 
@@ -264,6 +269,79 @@ class Followed(Protocol):
 
     def downstream(self, job: Job) -> Downstream | None:
         """What *job* would mean for them; None where that cannot be told."""
+        ...
+
+
+@frozen
+class Held:
+    """
+    What became of the records that a run changed: how many there were, how many hold what it wrote, how many were written
+    since, and how many are gone.
+    """
+
+    changed: int
+    held: int
+    since: int
+    gone: int
+
+
+@frozen
+class Fingerprint:
+    """How many records there are, and a sum over all of them that does not know their order."""
+
+    records: int
+    total: int
+
+    def __str__(self) -> str:
+        return f"{self.records}:{self.total:016x}"
+
+    @classmethod
+    def parse(cls, text: str) -> Fingerprint:
+        """
+        Read the written form.
+
+        Raises:
+            ValueError: it is none.
+        """
+        records, _, total = text.partition(":")
+        return cls(int(records), int(total, 16))
+
+
+@runtime_checkable
+class Verifiable(Protocol):
+    """A store that can hold its ledger against its data, and take a fingerprint of it, by itself."""
+
+    def held(self, run: Run) -> Held:
+        """What became of the records that *run* changed."""
+        ...
+
+    def fingerprint(self, without: str) -> Fingerprint:
+        """A fingerprint of all records but for one field."""
+        ...
+
+
+@frozen
+class Probe:
+    """What a store does with a record that lacks a field, and with one that has it: whether it refuses, fills, accepts."""
+
+    without: str
+    having: str
+
+    @property
+    def ok(self) -> bool:
+        """Whether no record without the field gets in, and one with it does."""
+        return self.without.startswith(("refused", "filled")) and self.having == "accepted"
+
+    def __str__(self) -> str:
+        return f"a record without the field: {self.without}; one with it: {self.having}"
+
+
+@runtime_checkable
+class Probed(Protocol):
+    """A store that can try what it refuses, and take that back."""
+
+    def probe(self, guard: Guard, field: str) -> Probe:
+        """Try a record without *field*, and one with it, in a transaction that is taken back."""
         ...
 
 

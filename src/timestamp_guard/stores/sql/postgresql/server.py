@@ -222,7 +222,7 @@ class Server:
             case "53100" | "53200" | "53300" | "53400" | "54000":
                 return StoreFull(f"{self._label} has no room: {said}")
             case _ if state[:2] in {"22", "23", "44", "P0"} or isinstance(problem, self._driver.DataError):
-                return Refused(said)
+                return Refused(said, state)
             case _:
                 return StoreError(f"{self._label}: {said}" + (f" ({state})" if state else ""))
 

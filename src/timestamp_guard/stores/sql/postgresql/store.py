@@ -23,12 +23,13 @@ from ....predicate import Fault, violations
 from ....repairs import Mend, needs
 from ....rules import Guard, Moment, Pair
 from ....targets.typed import TypedGuard, mends_typed, speaks_typed
-from ...base import Assessment, Clock, Downstream, Page, Sample, Step, Survey
+from ...base import Assessment, Clock, Downstream, Fingerprint, Held, Page, Probe, Sample, Step, Survey
 from ..connection import Prepared
 from ..served.server import Refused
 from ..served.store import LOCK, PATIENCE_NS, ServedStore, key_of
 from ..served.table import ServedTable
 from .ledger import ServerLedger
+from .proving import fingerprint, held, probe
 from .server import Server, quoted
 from .statements import Look, Statements, Writer, by_server, types_of
 from .table import Column, Table, reflect
@@ -428,6 +429,20 @@ class PostgresStore(ServedStore[Column, Window]):
     def _counted(self, said: Any, values: Mapping[str, Any]) -> tuple[int, int, int]:
         ((there, restored, lost),) = self.server.rows(said, values)
         return there, restored, lost
+
+    # -- proof
+
+    def held(self, run: Run) -> Held:
+        """What became of the rows that *run* changed."""
+        return self._lasting(lambda: held(self.server, self._writer_of(self._as_it_was(run)), run))
+
+    def fingerprint(self, without: str) -> Fingerprint:
+        """A fingerprint of all rows but for one column."""
+        return self._lasting(lambda: fingerprint(self.server, self.table, without))
+
+    def probe(self, guard: Guard, field: str) -> Probe:
+        """Try a row without *field*, and one with it, in a transaction that is taken back."""
+        return probe(self.server, self.table, guard, field)
 
     # -- statements
 

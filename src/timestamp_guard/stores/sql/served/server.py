@@ -18,7 +18,11 @@ class ConnectionLost(StoreError):
 
 
 class Refused(Exception):
-    """The server will not take what was to be written to a row."""
+    """The server will not take what was to be written to a row; with the code of its error, where it gave one."""
+
+    def __init__(self, said: str, state: str = "") -> None:
+        super().__init__(said)
+        self.state = state
 
 
 class ServedConnection(Connection, Protocol):

@@ -1,0 +1,146 @@
+"""
+Proof after the fact: what stands is counted, what else was written is seen, and a table shows what it refuses.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import servers
+from tests.sqlite_files import DAY, MS, do, make, opened
+from timestamp_guard import MemoryStore, Repair, backfill, rollback, updated_at_guard
+from timestamp_guard.engine.verify import fingerprint, verify
+from timestamp_guard.errors import UsageError
+from timestamp_guard.stores.base import Fingerprint, Held
+from timestamp_guard.stores.sql.postgresql.store import PostgresStore
+
+GUARD = updated_at_guard("updatedAt", "createdAt")
+REPAIR = Repair("updatedAt", ("createdAt",))
+TABLE = 'CREATE TABLE services (id bigint PRIMARY KEY, name text, "createdAt" bigint, "updatedAt" bigint)'
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    with servers.database(servers.postgresql(15)) as url:
+        servers.sql(
+            url, TABLE, f"INSERT INTO services SELECT i, 'n' || i, {MS - DAY} + i FROM generate_series(1, 50) i"
+        )
+        yield url
+
+
+def served(url: str) -> PostgresStore:
+    return PostgresStore(url, "services", encodings="epoch_ms")
+
+
+def test_the_ledger_against_the_rows(url: str) -> None:
+    """
+    Of the records that a run changed it is said how many hold what it wrote, were written since, and are gone.
+    """
+    with served(url) as store:
+        before = fingerprint(store, "updatedAt")
+        run = backfill(store, GUARD, REPAIR)
+        servers.sql(url, 'UPDATE services SET "updatedAt" = "updatedAt" + 1 WHERE id <= 3')
+        quiet = verify(store, GUARD, "updatedAt", against=before)
+        servers.sql(url, "DELETE FROM services WHERE id = 50")
+        found = verify(store, GUARD, "updatedAt", against=before)
+        rollback(store)
+        after = verify(store, GUARD, "updatedAt")
+
+    assert quiet.ok
+    assert {run.id: Held(50, 46, 3, 1)} == found.held
+    assert (True, False, False) == (found.report.ok, found.same, found.ok)
+    assert f"run {run.id}: 46 of 50 records hold what it wrote, 3 were written since, 1 are gone" in str(found)
+    assert {} == after.held
+
+
+@pytest.mark.parametrize("kind", ["postgresql", "sqlite", "memory"])
+def test_a_fingerprint_knows_all_but_the_field(url: str, tmp_path: Path, kind: str) -> None:
+    """
+    A fingerprint is the same after a backfill, in whatever order records are stored, and another after any other write.
+    """
+    path = make(tmp_path / "app.db", TABLE, rows=[(i, f"n{i}", MS - DAY + i, None) for i in range(1, 51)])
+    records = [{"id": i, "name": f"n{i}", "createdAt": MS - DAY + i, "updatedAt": None} for i in range(1, 51)]
+    memory = MemoryStore(records, key="id", encodings="epoch_ms")
+    found = []
+
+    def taken() -> None:
+        match kind:
+            case "postgresql":
+                with served(url) as store:
+                    found.append(fingerprint(store, "updatedAt"))
+            case "sqlite":
+                with opened(path) as file:
+                    found.append(fingerprint(file, "updatedAt"))
+            case _:
+                found.append(fingerprint(memory, "updatedAt"))
+
+    taken()
+    match kind:
+        case "postgresql":
+            with served(url) as store:
+                backfill(store, GUARD, REPAIR)
+        case "sqlite":
+            with opened(path) as file:
+                backfill(file, GUARD, REPAIR)
+        case _:
+            backfill(memory, GUARD, REPAIR)
+            records.reverse()
+    taken()
+    change = "UPDATE services SET name = 'other' WHERE id = 7"
+    servers.sql(url, change)
+    do(path, change)
+    records[6]["name"] = "other"
+    taken()
+
+    assert found[0] == found[1] != found[2]
+    assert [50, 50, 50] == [each.records for each in found]
+    assert found[0] == Fingerprint.parse(str(found[0]))
+
+
+def test_a_probe(url: str) -> None:
+    """
+    A probe says what a table does with a record that lacks the field, and leaves nothing behind.
+    """
+    with served(url) as store:
+        backfill(store, GUARD, REPAIR)
+        rows = servers.sql(url, "SELECT * FROM services ORDER BY id")
+        loose = verify(store, GUARD, "updatedAt", probe=True)
+        servers.sql(url, 'ALTER TABLE services ALTER "updatedAt" SET NOT NULL')
+        strict = verify(store, GUARD, "updatedAt", probe=True)
+
+    assert (False, True) == (loose.ok, strict.ok)
+    assert loose.probe is not None
+    assert strict.probe is not None
+    assert ("accepted", "accepted") == (loose.probe.without, loose.probe.having)
+    assert strict.probe.without.startswith('refused: null value in column "updatedAt"')
+    assert "accepted" == strict.probe.having
+    assert rows == servers.sql(url, "SELECT * FROM services ORDER BY id")
+
+
+def test_a_probe_of_a_gate(url: str) -> None:
+    """
+    A trigger that fills what is missing is seen to.
+    """
+    with served(url) as store:
+        backfill(store, GUARD, REPAIR)
+        servers.sql(
+            url,
+            """CREATE FUNCTION fill() RETURNS trigger LANGUAGE plpgsql AS $$
+               BEGIN NEW."updatedAt" := coalesce(NEW."updatedAt", NEW."createdAt"); RETURN NEW; END $$""",
+            "CREATE TRIGGER gate BEFORE INSERT OR UPDATE ON services FOR EACH ROW EXECUTE FUNCTION fill()",
+        )
+        found = verify(store, GUARD, "updatedAt", probe=True)
+
+    assert found.probe is not None
+    assert ("filled", "accepted", True) == (found.probe.without, found.probe.having, found.ok)
+
+
+def test_nothing_to_probe() -> None:
+    """
+    What refuses nothing by itself cannot be probed.
+    """
+    store = MemoryStore([{"id": 1, "createdAt": MS, "updatedAt": MS}], key="id", encodings="epoch_ms")
+
+    with pytest.raises(UsageError, match="nothing to probe"):
+        verify(store, GUARD, "updatedAt", probe=True, now=MS * 10**6)
