@@ -327,7 +327,7 @@ class Look:
         self._fields = ", ".join(map(name_of, guard.fields))
         # A select of the causes inside would be shorter, and would keep the server from using several processes.
         gate, signature = said(guard.gate()), said(guard.signature(guard.columns, guard.causes()))
-        part, group = ("tableoid::bigint", "1, 2") if len(table.parts) > 1 else (str(table.parts[0].oid), "2")
+        part, group = ("tableoid::bigint", "1, 2") if len(table.parts) != 1 else (str(table.parts[0].oid), "2")
         self.count = Prepared(f"SELECT count(*) FROM {source}")  # noqa: S608 - quoted
         self.survey = Prepared(
             f"SELECT {part}, {signature} AS signature, count(*), min(ctid)::text, max(ctid)::text FROM {source} "  # noqa: S608

@@ -15,7 +15,7 @@ from attrs import evolve, frozen
 from ....engine.stepwise import assess as assess_pages
 from ....engine.stepwise import fairly
 from ....engine.stepwise import survey as survey_pages
-from ....errors import UsageError
+from ....errors import StoreError, UsageError
 from ....instants import Cause, Encodings, Raw, encodings_for
 from ....job import Job
 from ....ledger import Change, Cursor, Key, Run
@@ -104,6 +104,7 @@ class PostgresStore(ServedStore[Column, Window]):
         self._said: tuple[Job, bool] | None = None
         self._prepared: tuple[Job, bool, Statements] | None = None
         self._tops: dict[int, int] = {}
+        self._stale = False
         self._dense = False
         self._seek = FIRST
         self._per_page = 50.0
@@ -289,11 +290,12 @@ class PostgresStore(ServedStore[Column, Window]):
         """How many pages a part had when it was begun: what is added since is for the next sweep."""
         if part not in self._tops:
             oid = self.table.parts[part].oid
-            ((size, rows, pages),) = self.server.rows(
+            found = self.server.rows(
                 "SELECT pg_relation_size((?::bigint)::oid::regclass) / current_setting('block_size')::bigint, "
                 "reltuples::float8, relpages FROM pg_catalog.pg_class WHERE oid = ?",
                 (oid, oid),
             )
+            size, rows, pages = found[0] if found else (0, 0, 0)  # a partition that is gone holds nothing
             self._tops[part] = size
             if pages and rows > 0:
                 self._per_page = max(1.0, rows / pages)
@@ -301,8 +303,9 @@ class PostgresStore(ServedStore[Column, Window]):
 
     def _find(self, job: Job, run: Run, clock: Clock, limit: int) -> Window | None:
         """The next window that may hold work; None at the end of the table."""
-        if run.cursor is None:
+        if run.cursor is None or self._stale:
             self._tops.clear()
+            self._stale = False
             self.table = evolve(self.table, parts=parts_of(self.server, self.table.oid))
         part, after = run.cursor if run.cursor is not None else (0, "(0,0)")
         began = time.monotonic_ns()
@@ -382,6 +385,7 @@ class PostgresStore(ServedStore[Column, Window]):
         first = last = None
         for each in statements:
             ((count, lost, least, most),) = self.server.rows(each, values)
+            self._look_for_triggers()
             if lost:
                 raise self._not_held(column)
             made += count
@@ -393,6 +397,17 @@ class PostgresStore(ServedStore[Column, Window]):
                 raise self._undone_by_a_trigger(column.name)
         refused = 0 if found.rows is None else len(found.rows) - made
         return made, refused, first, last
+
+    def _look_for_triggers(self) -> None:
+        self.table = evolve(self.table, triggers=triggers_of(self.server, self.table.oid))
+
+    def step(self, job: Job, run: Run, clock: Clock, limit: int) -> Step:
+        """See :class:`~timestamp_guard.stores.base.BatchStore`."""
+        try:
+            return super().step(job, run, clock, limit)
+        except StoreError:
+            self._stale = True  # perhaps a partition is gone
+            raise
 
     def _quarantine(self, run: Run, found: Window, reason: str) -> Step:
         """Set the one row of a failed step aside, and go on after it."""
