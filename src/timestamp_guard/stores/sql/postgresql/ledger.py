@@ -33,14 +33,20 @@ class ServerLedger(ServedLedger[Server]):
             # Who comes second waits here until the first one is done, and finds the tables.
             self.server.run(f"SELECT pg_advisory_xact_lock(hashtextextended('{RUNS}', 0))")
             for said in (
-                f"CREATE TABLE IF NOT EXISTS {self._runs} "
-                f"(id {identity} PRIMARY KEY, version bigint NOT NULL, key text, {columns})",
-                f"CREATE TABLE IF NOT EXISTS {self._changed} (id {identity}, run bigint NOT NULL, field text, "
-                f"before text, after text, candidate text, state smallint NOT NULL DEFAULT {MADE}, key_1 text, "
-                f"PRIMARY KEY (run, id))",
+                (
+                    f"CREATE TABLE IF NOT EXISTS {self._runs} "
+                    f"(id {identity} PRIMARY KEY, version bigint NOT NULL, key text, {columns})"
+                ),
+                (
+                    f"CREATE TABLE IF NOT EXISTS {self._changed} (id {identity}, run bigint NOT NULL, field text, "
+                    f"before text, after text, candidate text, state smallint NOT NULL DEFAULT {MADE}, key_1 text, "
+                    f"PRIMARY KEY (run, id))"
+                ),
                 f"CREATE INDEX IF NOT EXISTS timestamp_guard_intents ON {self._changed} (run) WHERE state = {INTENT}",
-                f"CREATE TABLE IF NOT EXISTS {self._aside} "
-                f"(id {identity}, run bigint NOT NULL, reason text, key_1 text, PRIMARY KEY (run, id))",
+                (
+                    f"CREATE TABLE IF NOT EXISTS {self._aside} "
+                    f"(id {identity}, run bigint NOT NULL, reason text, key_1 text, PRIMARY KEY (run, id))"
+                ),
             ):
                 self.server.run(said)
         for name, address in ((CHANGES, self._changed), (QUARANTINE, self._aside)):

@@ -12,7 +12,7 @@ import contextlib
 import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from ....errors import (
     MissingExtra,
@@ -37,7 +37,7 @@ OLDEST: Final = 140000
 
 SETTINGS: Final = (
     "SET LOCAL \"TimeZone\" = 'UTC'; SET LOCAL \"DateStyle\" = 'ISO, YMD'; SET LOCAL extra_float_digits = 1; "
-    "SET LOCAL bytea_output = 'hex'; SET LOCAL statement_timeout = 0; "
+    "SET LOCAL \"IntervalStyle\" = 'postgres'; SET LOCAL bytea_output = 'hex'; SET LOCAL statement_timeout = 0; "
     "SET LOCAL jit = off; "
 )
 """
@@ -48,7 +48,8 @@ than they do.
 IDLE: Final = "10s"
 """A transaction whose worker is frozen is ended by the server after this: sooner than a lease runs out."""
 
-_PARAMETER: Final = re.compile(r"\?|(?<!:):(\w+)")
+_PARAMETER: Final = re.compile(r'"(?:[^"]|"")*"|\?|(?<!:):(\w+)')
+_DENIED: Final = re.compile(r"permission denied for (schema|table|sequence) (\S+)")
 
 
 def is_address(url: str) -> bool:
@@ -66,6 +67,7 @@ class Server:
         self.timeout = timeout
         self.schema = ""
         self._label = _masked(url)
+        self._inside = False
         self._connection: psycopg.Connection[Any]
         self.connect()
 
@@ -81,24 +83,27 @@ class Server:
         Raises:
             StoreError: it cannot be reached, or is too old.
         """
+        failed: Exception | None = None
         try:
             self._connection = self._driver.connect(
                 self._url, autocommit=True, prepare_threshold=None, application_name="timestamp_guard",
-                connect_timeout=max(2, round(self.timeout)),
+                connect_timeout=max(2, round(self.timeout)), client_encoding="UTF8",
             )  # fmt: skip
-        except self._driver.ProgrammingError:
-            msg = f"cannot read the address {self._label}: wanted postgresql://USER@HOST:PORT/DATABASE"
-            raise UsageError(msg) from None
+        except (self._driver.ProgrammingError, ValueError):
+            failed = UsageError(f"cannot read the address {self._label}: wanted postgresql://USER@HOST:PORT/DATABASE")
         except self._driver.OperationalError as problem:
-            raise StoreMissing(f"{self._label} cannot be reached: {self._said(problem)}") from None
+            failed = StoreMissing(f"{self._label} cannot be reached: {self._said(problem)}")
+        if failed is not None:
+            raise failed  # out here, or the driver's words, with the password, would come along as its context
+        self._inside = False
         version = self._connection.info.server_version
         if version < OLDEST:
             self.close()
             raise StoreError(f"{self._label} is PostgreSQL {version // 10000}: 14 is needed, of September 2021")
-        from .values import Instants, LocalTimes
+        from .values import LOADERS
 
-        self._connection.adapters.register_loader("timestamptz", Instants)
-        self._connection.adapters.register_loader("timestamp", LocalTimes)
+        for kind, loader in LOADERS.items():
+            self._connection.adapters.register_loader(kind, loader)
 
     @property
     def version(self) -> int:
@@ -126,7 +131,7 @@ class Server:
         if isinstance(statement, Prepared):
             given = {**statement.parameters, **dict(parameters)}
         with self._named():
-            return self._connection.execute(sql, given)
+            return self._there().execute(sql, given)
 
     def rows(self, statement: Prepared | str, parameters: Parameters | tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         """Run a statement and fetch all it gives."""
@@ -136,26 +141,37 @@ class Server:
     def run_as_it_is(self, sql: str) -> list[tuple[Any, ...]]:
         """Run a statement of the user's own, and fetch all it gives."""
         with self._named():
-            return self._connection.execute(sql, {}).fetchall()
+            return self._there().execute(sql, {}).fetchall()
 
-    def _begin(self, how: str, lock_timeout: float) -> None:
-        with self._named():
-            # Without parameters, so that all of it is one message.
-            self._connection.execute(
-                f"BEGIN ISOLATION LEVEL {how}; {SETTINGS}"
-                f"SET LOCAL lock_timeout = {round(lock_timeout * 1000)}; "
-                f"SET LOCAL idle_in_transaction_session_timeout = '{IDLE}'"
-            )
+    def _there(self) -> psycopg.Connection[Any]:
+        """The connection; a new one where it was lost and nothing had begun on it."""
+        if self._connection.closed and not self._inside:
+            self.connect()
+        return self._connection
+
+    def _begin(self, how: str, lock_timeout: float, idle: str, then: str = "") -> None:
+        try:
+            with self._named():
+                # Without parameters, so that all of it is one message.
+                self._there().execute(
+                    f"BEGIN ISOLATION LEVEL {how}; {SETTINGS}"
+                    f"SET LOCAL lock_timeout = {round(lock_timeout * 1000)}; "
+                    f"SET LOCAL idle_in_transaction_session_timeout = '{idle}'; {then}"
+                )
+        except BaseException:
+            self._end("ROLLBACK")
+            raise
+        self._inside = True
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[None]:
         """One view of the data, whatever is written meanwhile."""
-        self._begin("REPEATABLE READ READ ONLY", self.timeout)
+        # Python may think for long between two reads; nobody waits for a reader.
+        self._begin("REPEATABLE READ READ ONLY", self.timeout, "0", "SELECT 1")  # the view begins with the first look
         try:
-            # Python may think for long between two reads; nobody waits for a reader.
-            self.run("SET LOCAL idle_in_transaction_session_timeout = 0")
-            self.run("SELECT 1")  # the view begins with the first look
             yield
+        except Refused as problem:
+            raise StoreError(f"{self._label} cannot be read: {problem}") from None
         finally:
             self._end("COMMIT")
 
@@ -164,10 +180,12 @@ class Server:
         """A transaction: all of it, or nothing; waits for *lock_timeout* seconds for the lock of a row."""
         if self.read_only:
             raise StoreReadOnly(f"{self._label} was opened to be read only")
-        self._begin("READ COMMITTED READ WRITE", self.timeout if lock_timeout is None else lock_timeout)
+        # Whether it may write is for the user's settings to say.
+        self._begin("READ COMMITTED", self.timeout if lock_timeout is None else lock_timeout, IDLE)
         try:
             yield 0
             self.run("COMMIT")
+            self._inside = False
         except BaseException:
             self._end("ROLLBACK")
             raise
@@ -181,6 +199,7 @@ class Server:
         """End a transaction that an error may have ended already."""
         with contextlib.suppress(self._driver.Error):
             self._connection.execute(how)
+        self._inside = False
 
     @property
     def in_transaction(self) -> bool:
@@ -218,7 +237,7 @@ class Server:
             case "25006":
                 return StoreReadOnly(f"{self._label} can only be read: {said}")
             case "42501":
-                return StoreReadOnly(f"{self._label}: {said}; grant this user the right to it")
+                return StoreReadOnly(f"{self._label}: {said}; {self._grant(said)}")
             case "53100" | "53200" | "53300" | "53400" | "54000":
                 return StoreFull(f"{self._label} has no room: {said}")
             case _ if state[:2] in {"22", "23", "44", "P0"} or isinstance(problem, self._driver.DataError):
@@ -229,8 +248,23 @@ class Server:
     def _said(self, problem: Exception) -> str:
         """What the driver says, in one line and without the password."""
         text = " ".join(str(problem).split())
-        secret = urlsplit(self._url).password
-        return text.replace(secret, "***") if secret else text
+        for secret in _secrets(self._url):
+            text = text.replace(secret, "***")
+        return text
+
+    def _grant(self, said: str) -> str:
+        """What makes right that something is denied."""
+        denied = _DENIED.search(said)
+        if denied is None:
+            return "grant this user the right to it"
+        what, name = denied.groups()
+        rights = "SELECT" if self.read_only else "SELECT, UPDATE"
+        if name.startswith("timestamp_guard_") and not self.read_only:
+            rights = "SELECT, INSERT, UPDATE"
+        if what == "schema":
+            rights = "USAGE" if self.read_only else "USAGE, CREATE"
+        place = f"{quoted(self.schema)}." if what != "schema" and self.schema else ""
+        return f"GRANT {rights} ON {what.upper()} {place}{quoted(name)} TO {quoted(self._connection.info.user)}"
 
 
 def quoted(name: str) -> str:
@@ -247,8 +281,21 @@ def quoted(name: str) -> str:
 
 
 def _ours(sql: str) -> str:
-    """A statement of the ledger, with parameters as this driver wants them."""
-    return _PARAMETER.sub(lambda found: f"%({found[1]})s" if found[1] else "%s", sql)
+    """A statement of the ledger, with parameters as this driver wants them; what is in a quoted name is none."""
+    return _PARAMETER.sub(_parameter, sql.replace("%", "%%"))
+
+
+def _parameter(found: re.Match[str]) -> str:
+    if found[1]:
+        return f"%({found[1]})s"
+    return "%s" if found[0] == "?" else found[0]
+
+
+def _secrets(url: str) -> list[str]:
+    """The passwords in an address, in all spellings."""
+    parts = urlsplit(url)
+    found = {parts.password or "", *parse_qs(parts.query).get("password", ())}
+    return [each for each in {*found, *map(unquote, found)} if each]
 
 
 def _masked(url: str) -> str:

@@ -105,13 +105,15 @@ class Writer:
             "unnest(%(places)s::text[], %(versions)s::text[], %(afters)s::text[], %(candidates)s::bigint[]) "
             "AS work (place, version, written, candidate)"
         )
+        # A table that was rewritten meanwhile has other rows at its places, and a version may be that of many rows.
+        same = "t.xmin::text = work.version AND pg_relation_filenode(t.tableoid) = %(file)s"
         new = f"work.written::{self._assigned(column)}"
         return Prepared(
             f"WITH work AS MATERIALIZED (SELECT place::tid AS place, version, written, candidate FROM {given}), "  # noqa: S608 - quoted
             f"old AS MATERIALIZED (SELECT t.ctid AS place, t.{name}::text AS held FROM work JOIN {part} t ON t.ctid = work.place "
-            f"WHERE t.xmin::text = work.version), "
+            f"WHERE {same}), "
             f"made AS (UPDATE {part} AS t SET {name} = {new} FROM work JOIN old ON old.place = work.place "
-            f"WHERE t.ctid = work.place AND t.xmin::text = work.version "
+            f"WHERE t.ctid = work.place AND {same} "
             f"RETURNING {_texts(key, 't.')}, old.held, t.{name}::text, work.candidate, "
             f"t.{name}::{kind} IS NOT DISTINCT FROM work.written::{kind}), " + self._recorded("made")
         )
@@ -147,7 +149,7 @@ class Writer:
             held, kept = f"{rows}.{name_of(name)}", f"{changes}.key_{index}"
             pairs.append(f"{held} = {kept}::{self.table.column(name).base}")
             if self.table.column(name).kind in {"text", "other"}:
-                pairs.append(f"{held}::text = {kept}")  # a collation may take two texts for one
+                pairs.append(f'{held}::text COLLATE "C" = {kept}')  # a collation may take two texts for one
         return " AND ".join(pairs)
 
     def undo(self, column: Column) -> Prepared:
@@ -252,10 +254,11 @@ class Statements:
             )
         if self.others is not None:
             found.append(
-                f"WITH work AS MATERIALIZED (SELECT ctid AS place, {name}::text AS held, {self.after} AS written, "  # noqa: S608
+                f"WITH work AS MATERIALIZED (SELECT ctid AS place, xmin AS version, {name}::text AS held, {self.after} AS written, "  # noqa: S608
                 f"{self.chosen} AS candidate FROM {part} WHERE {_RANGE} AND ({self.others})), "
                 f"made AS (UPDATE {part} AS t SET {name} = work.written FROM work WHERE t.ctid = work.place "
-                f"RETURNING {_texts(key, 't.')}, work.held, t.{name}::text, work.candidate, "
+                # Older servers do not look at the place again once they waited for a row.
+                f"AND t.xmin = work.version RETURNING {_texts(key, 't.')}, work.held, t.{name}::text, work.candidate, "
                 f"t.{name}::{kind} IS NOT DISTINCT FROM work.written::{kind}), " + writer._recorded("made")  # noqa: SLF001
             )
         return [Prepared(each) for each in found]
@@ -324,7 +327,7 @@ class Look:
         self._fields = ", ".join(map(name_of, guard.fields))
         # A select of the causes inside would be shorter, and would keep the server from using several processes.
         gate, signature = said(guard.gate()), said(guard.signature(guard.columns, guard.causes()))
-        part, group = ("tableoid::bigint", "1, 2") if len(table.parts) > 1 else (str(table.parts[0].oid), "2")
+        part, group = ("tableoid::bigint", "1, 2") if len(table.parts) != 1 else (str(table.parts[0].oid), "2")
         self.count = Prepared(f"SELECT count(*) FROM {source}")  # noqa: S608 - quoted
         self.survey = Prepared(
             f"SELECT {part}, {signature} AS signature, count(*), min(ctid)::text, max(ctid)::text FROM {source} "  # noqa: S608

@@ -10,12 +10,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, cast
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from ....engine.stepwise import assess as assess_pages
 from ....engine.stepwise import fairly
 from ....engine.stepwise import survey as survey_pages
-from ....errors import UsageError
+from ....errors import StoreError, UsageError
 from ....instants import Cause, Encodings, Raw, encodings_for
 from ....job import Job
 from ....ledger import Change, Cursor, Key, Run
@@ -32,7 +32,7 @@ from .ledger import ServerLedger
 from .proving import fingerprint, held, probe
 from .server import Server, quoted
 from .statements import Look, Statements, Writer, by_server, types_of
-from .table import Column, Table, reflect
+from .table import Column, Table, parts_of, reflect, triggers_of
 from .values import text_of, thawed
 
 __all__ = ["PostgresStore"]
@@ -49,7 +49,8 @@ class Window:
     """
     A stretch of a part of the table, from after one place to another, both as `(page,row)`.
 
-    `rows` is None where SQL judges; else what Python judged: the place, the version, and the mend of each row.
+    `rows` is None where SQL judges; else what Python judged: the place, the version, and the mend of each row, and the
+    number of the `file` in which these places were.
     """
 
     part: int
@@ -57,6 +58,7 @@ class Window:
     last: str
     rows: Sequence[tuple[str, str, Mend]] | None = None
     work: bool = True
+    file: int | None = None
 
 
 class PostgresStore(ServedStore[Column, Window]):
@@ -103,6 +105,7 @@ class PostgresStore(ServedStore[Column, Window]):
         self._said: tuple[Job, bool] | None = None
         self._prepared: tuple[Job, bool, Statements] | None = None
         self._tops: dict[int, int] = {}
+        self._stale = False
         self._dense = False
         self._seek = FIRST
         self._per_page = 50.0
@@ -288,11 +291,12 @@ class PostgresStore(ServedStore[Column, Window]):
         """How many pages a part had when it was begun: what is added since is for the next sweep."""
         if part not in self._tops:
             oid = self.table.parts[part].oid
-            ((size, rows, pages),) = self.server.rows(
+            found = self.server.rows(
                 "SELECT pg_relation_size((?::bigint)::oid::regclass) / current_setting('block_size')::bigint, "
                 "reltuples::float8, relpages FROM pg_catalog.pg_class WHERE oid = ?",
                 (oid, oid),
             )
+            size, rows, pages = found[0] if found else (0, 0, 0)  # a partition that is gone holds nothing
             self._tops[part] = size
             if pages and rows > 0:
                 self._per_page = max(1.0, rows / pages)
@@ -300,8 +304,10 @@ class PostgresStore(ServedStore[Column, Window]):
 
     def _find(self, job: Job, run: Run, clock: Clock, limit: int) -> Window | None:
         """The next window that may hold work; None at the end of the table."""
-        if run.cursor is None:
+        if run.cursor is None or self._stale:
             self._tops.clear()
+            self._stale = False
+            self.table = evolve(self.table, parts=parts_of(self.server, self.table.oid))
         part, after = run.cursor if run.cursor is not None else (0, "(0,0)")
         began = time.monotonic_ns()
         while part < len(self.table.parts):
@@ -313,20 +319,20 @@ class PostgresStore(ServedStore[Column, Window]):
             pages = max(1, int(limit / self._per_page))
             if not self._sql(job):
                 return self._judge(job, run, clock, limit, part, after, min(page + pages, top) - 1)
-            if self._dense and limit >= self._per_page:
+            if self._dense and limit >= max(2, self._per_page):
                 return Window(part, after, f"({min(page + pages, top) - 1},{LAST})")
             end = min(page + self._seek, top) - 1
             said = self._statements(job, skipping=run.counts.quarantined > 0)
             values = said.values(job, job.moment(clock())) | {"run": run.id, "after": after, "last": f"({end},{LAST})"}
-            ((first,),) = self.server.rows(said.seek(self._part(part)), values)
-            if first is None:
-                after = f"({end},{LAST})"
-                self._seek = min(SEEK, 2 * self._seek)
-                if time.monotonic_ns() - began > PATIENCE_NS:
-                    return Window(part, after, after, work=False)
-                continue
-            self._seek = FIRST
-            return self._around(said, values, part, first, limit, min(_page(first) + pages, top) - 1)
+            with self.server.reading():
+                ((first,),) = self.server.rows(said.seek(self._part(part)), values)
+                if first is not None:
+                    self._seek = FIRST
+                    return self._around(said, values, part, first, limit, min(_page(first) + pages, top) - 1)
+            after = f"({end},{LAST})"
+            self._seek = min(SEEK, 2 * self._seek)
+            if time.monotonic_ns() - began > PATIENCE_NS:
+                return Window(part, after, after, work=False)
         return None
 
     def _around(
@@ -335,7 +341,7 @@ class PostgresStore(ServedStore[Column, Window]):
         """The window that begins with the work at *first*: some pages, or a few rows of one."""
         before = f"({_page(first)},{_item(first) - 1})"
         last = f"({last_page},{LAST})"
-        if limit < self._per_page:
+        if limit < max(2, self._per_page):
             bounds = {**values, "after": before, "last": last, "limit": limit}
             ((found,),) = self.server.rows(said.last_of(self._part(part)), bounds)
             last = found or first
@@ -360,7 +366,10 @@ class PostgresStore(ServedStore[Column, Window]):
                     if len(work) >= limit:
                         last = place
                         break
-        return Window(part, after, last, work, work=bool(work))
+            ((file,),) = self.server.rows(
+                "SELECT pg_relation_filenode((?::bigint)::oid::regclass)::bigint", (self.table.parts[part].oid,)
+            )
+        return Window(part, after, last, work, bool(work), file)
 
     def _write(self, job: Job, run: Run, found: Window, clock: Clock) -> tuple[int, int, int | None, int | None]:
         """Record and write the work of a window, in a transaction: made, refused, and the first and last change."""
@@ -372,11 +381,12 @@ class PostgresStore(ServedStore[Column, Window]):
             values |= said.values(job, job.moment(clock()))
         else:
             statements = [self._writer.by_row(column, part)]
-            values |= _given(found.rows)
+            values |= _given(found.rows) | {"file": found.file}
         made = 0
         first = last = None
         for each in statements:
             ((count, lost, least, most),) = self.server.rows(each, values)
+            self._look_for_triggers()
             if lost:
                 raise self._not_held(column)
             made += count
@@ -388,6 +398,17 @@ class PostgresStore(ServedStore[Column, Window]):
                 raise self._undone_by_a_trigger(column.name)
         refused = 0 if found.rows is None else len(found.rows) - made
         return made, refused, first, last
+
+    def _look_for_triggers(self) -> None:
+        self.table = evolve(self.table, triggers=triggers_of(self.server, self.table.oid))
+
+    def step(self, job: Job, run: Run, clock: Clock, limit: int) -> Step:
+        """See :class:`~timestamp_guard.stores.base.BatchStore`."""
+        try:
+            return super().step(job, run, clock, limit)
+        except StoreError:
+            self._stale = True  # perhaps a partition is gone
+            raise
 
     def _quarantine(self, run: Run, found: Window, reason: str) -> Step:
         """Set the one row of a failed step aside, and go on after it."""

@@ -9,14 +9,20 @@ from typing import Final
 
 from attrs import evolve, frozen
 
-from ....errors import UnknownName, UsageError
+from ....errors import StoreError, UnknownName, UsageError
 from ....targets.typed import Kind, TypedColumn
 from ..served.table import ServedTable, Trigger
 from .server import Server, quoted
 
-__all__ = ["Column", "Part", "Table", "reflect", "tables"]
+__all__ = ["Column", "Part", "Table", "parts_of", "reflect", "tables", "triggers_of"]
 
 OURS: Final = "timestamp_guard_"
+
+_SURE: Final = (
+    "(a.attnotnull AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_constraint u WHERE u.conrelid = a.attrelid "
+    "AND u.contype = 'n' AND u.conkey = ARRAY[a.attnum] AND NOT u.convalidated))"
+)
+"""Whether no row of a column is null."""
 
 KINDS: Final[dict[str, Kind]] = {
     "int2": "whole", "int4": "whole", "int8": "whole", "numeric": "decimal", "float4": "float", "float8": "float",
@@ -109,7 +115,7 @@ def reflect(server: Server, name: str, key: Sequence[str] | None) -> Table:
         raise UsageError(msg)
     columns = _columns(server, oid)
     table = Table(
-        schema, relation, called, columns, (), _triggers(server, oid), oid, _parts(server, oid, kind),
+        schema, relation, called, columns, (), triggers_of(server, oid), oid, parts_of(server, oid),
         _partition_key(server, oid), _inherited(server, oid, kind), guarded,
     )  # fmt: skip
     for each in key or ():
@@ -136,9 +142,12 @@ def _find(server: Server, name: str) -> tuple[int, str, str, str, bool, bool] | 
 
 def _columns(server: Server, oid: int) -> tuple[Column, ...]:
     rows = server.rows(
-        "SELECT a.attname, format_type(a.atttypid, a.atttypmod), format_type(a.atttypid, NULL), "
-        "CASE WHEN t.typtype = 'd' THEN b.typname ELSE t.typname END, a.attgenerated <> '', a.attnotnull, "
-        "a.attidentity = 'a', a.atttypmod "
+        # Without a limit, -1 and not NULL: `character` alone is a single one. From 18 on a column may be declared NOT NULL
+        # while nobody has looked yet whether it is.
+        "SELECT a.attname, format_type(a.atttypid, a.atttypmod), format_type(a.atttypid, -1), "  # noqa: S608
+        "CASE WHEN t.typtype = 'd' THEN b.typname ELSE t.typname END, a.attgenerated <> '', "
+        f"{_SURE}, "
+        "a.attidentity = 'a', CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE a.atttypmod END "
         "FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid "
         "LEFT JOIN pg_catalog.pg_type b ON b.oid = t.typbasetype "
         "WHERE a.attrelid = ? AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
@@ -152,32 +161,37 @@ def _columns(server: Server, oid: int) -> tuple[Column, ...]:
     return tuple(found)
 
 
-def _parts(server: Server, oid: int, kind: str) -> tuple[Part, ...]:
-    if kind == "r":
-        ((name,),) = server.rows("SELECT (?::bigint)::oid::regclass::text", (oid,))
-        return (Part(oid, _full(server, oid)),)
+def parts_of(server: Server, oid: int) -> tuple[Part, ...]:
+    """The tables that hold the rows of a table: of one that is not partitioned, itself."""
     rows = server.rows(
-        "SELECT p.relid::oid::bigint, c.relkind::text, p.relid::text FROM pg_partition_tree((?::bigint)::oid::regclass) p "
-        "JOIN pg_catalog.pg_class c ON c.oid = p.relid WHERE p.isleaf ORDER BY 1",
+        "SELECT p.relid::oid::bigint, c.relkind::text, p.relid::text, p.isleaf "
+        "FROM pg_partition_tree((?::bigint)::oid::regclass) p "
+        "JOIN pg_catalog.pg_class c ON c.oid = p.relid ORDER BY 1",
         (oid,),
     )
-    for _, kind_of, name in rows:
+    if not rows:
+        return (Part(oid, _full(server, oid)),)
+    for _, kind_of, name, _ in rows:
         if kind_of not in {"r", "p"}:
             msg = f"partition {name} is a foreign table: fill it where its rows are"
             raise UsageError(msg)
-    return tuple(Part(part, _full(server, part)) for part, kind_of, _ in rows if kind_of == "r")
+    return tuple(Part(part, _full(server, part)) for part, kind_of, _, leaf in rows if leaf and kind_of == "r")
 
 
 def _full(server: Server, oid: int) -> str:
-    ((schema, name),) = server.rows(
+    found = server.rows(
         "SELECT n.nspname, c.relname FROM pg_catalog.pg_class c "
         "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = ?",
         (oid,),
     )
+    if not found:
+        msg = f"a table of {server.label} does not exist any more: it was dropped meanwhile"
+        raise StoreError(msg)
+    ((schema, name),) = found
     return f"{quoted(schema)}.{quoted(name)}"
 
 
-def _triggers(server: Server, oid: int) -> tuple[Trigger, ...]:
+def triggers_of(server: Server, oid: int) -> tuple[Trigger, ...]:
     """The triggers and rules of a table and of its parts that an UPDATE may set off."""
     rows = server.rows(
         "SELECT t.tgname, t.tgtype & 16 <> 0 FROM pg_catalog.pg_trigger t WHERE NOT t.tgisinternal AND t.tgenabled <> 'D' "
@@ -207,8 +221,8 @@ def _inherited(server: Server, oid: int, kind: str) -> bool:
 def _key(server: Server, oid: int) -> tuple[str, ...]:
     """The primary key, else a unique index over whole columns that are not null."""
     rows = server.rows(
-        "SELECT i.indexrelid::bigint, i.indisprimary, "
-        "array_agg(a.attname::text ORDER BY k.place), bool_and(coalesce(a.attnotnull, false)) "
+        "SELECT i.indexrelid::bigint, i.indisprimary, "  # noqa: S608
+        f"array_agg(a.attname::text ORDER BY k.place), bool_and(coalesce({_SURE}, false)) "
         "FROM pg_catalog.pg_index i CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k (number, place) "
         "LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.number AND k.number > 0 "
         "WHERE i.indrelid = ? AND i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL "

@@ -4,17 +4,22 @@ How values of PostgreSQL come to Python: exactly, or as text where Python has no
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
 
 from psycopg import DataError
+from psycopg.abc import Loader
 from psycopg.types.datetime import TimestampLoader, TimestamptzLoader
+from psycopg.types.numeric import FloatLoader
+from psycopg.types.string import TextLoader
 
 from ....instants import Raw
 from ....targets.typed import Kind
 
-__all__ = ["Instants", "LocalTimes", "text_of", "thawed", "wide"]
+__all__ = ["LOADERS", "text_of", "thawed", "wide"]
 
 
 class Instants(TimestamptzLoader):
@@ -38,6 +43,38 @@ class LocalTimes(TimestampLoader):
         except (DataError, OverflowError, ValueError):
             return bytes(data).decode()
 
+
+class Singles(FloatLoader):
+    """Numbers of a `real` exactly: their text has as few digits as tell them apart, which a double reads as another."""
+
+    def load(self, data: Any) -> Any:
+        """Read one."""
+        number = super().load(data)
+        return struct.unpack("f", struct.pack("f", number))[0]
+
+
+class Texts(TextLoader):
+    """Text; where the database holds bytes that are none, with what is left of them, so that no row ends a look."""
+
+    def load(self, data: Any) -> Any:
+        """Read one."""
+        try:
+            return super().load(data)
+        except UnicodeDecodeError:
+            return bytes(data).decode("utf-8", "surrogateescape")
+
+
+class Padded(Texts):
+    """Text of `char(n)`, without the blanks that only fill it up."""
+
+    def load(self, data: Any) -> Any:
+        """Read one."""
+        return super().load(data).rstrip(" ")
+
+
+LOADERS: Final[Mapping[str, type[Loader]]] = {
+    "timestamptz": Instants, "timestamp": LocalTimes, "float4": Singles, "text": Texts, "varchar": Texts, "bpchar": Padded,
+}  # fmt: skip
 
 WIDE: Final = {
     "whole": "numeric", "decimal": "numeric", "float": "float8", "text": "text",

@@ -356,6 +356,9 @@ class ServedStore(ABC, Generic[C, W]):
         watched = self._watched()
         back = self._as_before(table, column, values) if watched else 0
         there, restored, lost = self._restore(table, column, values)
+        self._look_for_triggers()
+        if self._watched() and not watched:
+            raise StoreLocked(f"a trigger of {self.name} was made meanwhile")
         reach(UNDO_WRITTEN)
         if watched and self._as_before(table, column, values) < back + restored:
             raise self._undone_by_a_trigger(column.name)
@@ -440,6 +443,9 @@ class ServedStore(ABC, Generic[C, W]):
 
     def _made(self, found: W, made: int) -> None:
         """Learn from a step that so much was made of a window."""
+
+    def _look_for_triggers(self) -> None:  # noqa: B027 - where none can be made meanwhile there is nothing to do
+        """Learn of triggers made since, in a transaction that wrote to the table: where no other can be made then."""
 
     @abstractmethod
     def _quarantine(self, run: Run, found: W, reason: str) -> Step:
