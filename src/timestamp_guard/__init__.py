@@ -12,15 +12,19 @@ import importlib
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from .engine import Enforcement as Enforcement
     from .engine import Pace as Pace
     from .engine import Plan as Plan
     from .engine import Profile as Profile
     from .engine import backfill as backfill
     from .engine import check as check
+    from .engine import enforce as enforce
+    from .engine import enforcement as enforcement
     from .engine import plan as plan
     from .engine import profile as profile
     from .engine import rollback as rollback
     from .engine import runs as runs
+    from .engine import unenforce as unenforce
     from .engine import violations as violations
     from .errors import InvalidTimestamps as InvalidTimestamps
     from .errors import StoreError as StoreError
@@ -52,7 +56,22 @@ if TYPE_CHECKING:
     from .validators import timestamp as timestamp
 
 _HOMES: Final = {
-    "engine": ("Pace", "Plan", "Profile", "backfill", "check", "plan", "profile", "rollback", "runs", "violations"),
+    "engine": (
+        "Enforcement",
+        "Pace",
+        "Plan",
+        "Profile",
+        "backfill",
+        "check",
+        "enforce",
+        "enforcement",
+        "plan",
+        "profile",
+        "rollback",
+        "runs",
+        "unenforce",
+        "violations",
+    ),
     "errors": ("InvalidTimestamps", "StoreError", "TimestampGuardError", "UsageError"),
     "instants": ("ABSENT", "Encoding"),
     "ledger": ("Change", "Run"),

@@ -23,6 +23,7 @@ Everything that timestamp_guard raises.
     │   ├── LedgerError        the ledger is damaged, or of a version we do not know
     │   ├── WriteUndone        the store does not keep what is written (a trigger, a column's affinity)
     │   └── LeaseLost          another process took the run over
+    ├── StillBroken            rows break what was to be proved of all
     └── TooManyFailures        the circuit breaker opened: the run stopped, with what it did recorded
 
 On the command line a :class:`UsageError` exits 2, a :class:`StoreError` 3, everything else 1.
@@ -48,6 +49,7 @@ __all__ = [
     "NoIdentity",
     "PlanChanged",
     "RunBusy",
+    "StillBroken",
     "StoreDamaged",
     "StoreError",
     "StoreFull",
@@ -173,6 +175,10 @@ class WriteUndone(StoreError):
 
 class LeaseLost(StoreError):
     """Another process took the run over; this one wrote nothing after that."""
+
+
+class StillBroken(TimestampGuardError):
+    """Rows break what was to be proved of all of them."""
 
 
 class TooManyFailures(TimestampGuardError):

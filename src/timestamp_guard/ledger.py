@@ -43,7 +43,7 @@ Key: TypeAlias = Any
 Cursor: TypeAlias = Any
 """Where a scan stands: JSON, of the store's own making; None before the first record."""
 
-Action: TypeAlias = Literal["backfill", "rollback"]
+Action: TypeAlias = Literal["backfill", "rollback", "enforce"]
 Status: TypeAlias = Literal["running", "complete", "incomplete", "stopped"]
 
 VERSION: Final = 1
@@ -104,8 +104,9 @@ class Counts:
 @frozen
 class Run:
     """
-    One backfill or rollback.
+    One backfill, rollback or enforcement.
 
+    An enforcement is never open: where it stands is asked of the store, and nobody else has to wait for it.
     `id` is None where there was nothing to do and nothing was recorded; `now` is the NOW that it pinned;
     `undoes` is the run that a rollback takes back. Times are instants in nanoseconds.
     """
@@ -176,7 +177,7 @@ class Run:
         name = "nothing to do" if self.id is None else f"{self.action} {self.id}"
         of = f" of run {self.undoes}" if self.undoes is not None else ""
         word = "restored" if self.action == "rollback" else "filled"
-        parts = [f"{self.counts.changed:,} {word}"] if self.id is not None else []
+        parts = [f"{self.counts.changed:,} {word}"] if self.id is not None and self.action != "enforce" else []
         parts += [
             f"{count:,} {reason}"
             for reason, count in (
@@ -289,6 +290,16 @@ def undone_by(runs: Sequence[Run], run: Run) -> Run | None:
     """The rollback of *run*, if there was one that came to anything."""
     backs = (r for r in reversed(runs) if r.action == "rollback" and r.undoes == run.id)
     return next((r for r in backs if not (r.status == "incomplete" and r.reason and not r.touched)), None)
+
+
+def made_by(run: Run) -> list[str]:
+    """The names of the stages that stand of an enforcement."""
+    return list(json.loads(run.plan).get("made", ())) if run.action == "enforce" else []
+
+
+def enforced_by(runs: Sequence[Run]) -> Run | None:
+    """The enforcement of which something stands, if there is one."""
+    return next((run for run in reversed(runs) if made_by(run)), None)
 
 
 # -- in memory --------------------------------------------------------------------------------------------------

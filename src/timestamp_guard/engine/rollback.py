@@ -13,7 +13,7 @@ from attrs import evolve
 
 from .._faults import point, reach
 from ..errors import LeaseLost, StoreError, StoreFull, StoreLocked, TooManyFailures, UsageError, WriteUndone
-from ..ledger import Ledger, Run, Status, find, undone_by
+from ..ledger import Ledger, Run, Status, enforced_by, find, undone_by
 from ..stores.base import BatchStore, Source
 from .drive import clock_of, drive
 from .lease import LEASE, acquire, me, release, renewed
@@ -82,6 +82,7 @@ def rollback(
             return Run(
                 None, "rollback", driven.name, "{}", clock(), "complete", reason=hint, started=clock(), finished=clock()
             )
+        _ensure_allowed(known, chosen)
         driven.ensure_undoable(chosen)
         undone = _closed(driven, chosen, lease)
         back = driven.ledger.begin(
@@ -115,6 +116,9 @@ def _chosen(driven: BatchStore, known: Sequence[Run], number: int | None) -> Run
         # One that was ended to be taken back, by a rollback killed before it began, is not finished.
         return next((r for r in reversed(backfills) if r.counts.changed or r.finished is None), None)
     run = find(driven.ledger, number, driven.name)
+    if run.action == "enforce":
+        msg = f"run {number} is an enforcement: unenforce takes it back"
+        raise UsageError(msg)
     if run.action == "rollback":
         msg = f"run {number} is a rollback itself; to have its values again, start a new backfill"
         raise UsageError(msg)
@@ -132,6 +136,19 @@ def _chosen(driven: BatchStore, known: Sequence[Run], number: int | None) -> Run
         msg = f"run {other.id} changed records of run {number} later: take run {other.id} back first"
         raise UsageError(msg)
     return run
+
+
+def _ensure_allowed(known: Sequence[Run], run: Run) -> None:
+    """
+    Make sure that old values may come back: an enforced table would refuse them, row by row.
+
+    Raises:
+        UsageError: it is enforced.
+    """
+    by = enforced_by(known)
+    if by is not None:
+        msg = f"{run.table} is enforced by run {by.id}, which would refuse the old values: unenforce first"
+        raise UsageError(msg)
 
 
 def _closed(driven: BatchStore, run: Run, lease: timedelta) -> Run:

@@ -18,10 +18,11 @@ from typing import Protocol, Self, TypeAlias, runtime_checkable
 
 from attrs import frozen
 
-from ..instants import Cause, Encodings, Raw
+from ..instants import Cause, Encoding, Encodings, Raw
 from ..job import Job
 from ..ledger import Change, Cursor, Key, Ledger, Run, freeze
 from ..predicate import Fault, Violation
+from ..repairs import Repair
 from ..rules import Guard, Pair
 
 __all__ = [
@@ -32,6 +33,8 @@ __all__ = [
     "Clocked",
     "Cursor",
     "Downstream",
+    "Enforceable",
+    "Enforcing",
     "Fingerprint",
     "Followed",
     "Held",
@@ -43,10 +46,13 @@ __all__ = [
     "Record",
     "Sample",
     "Source",
+    "Stage",
     "Step",
     "Store",
     "Survey",
+    "Tell",
     "Verifiable",
+    "Wanted",
     "same",
 ]
 
@@ -351,6 +357,100 @@ class Clocked(Protocol):
 
     def now(self) -> int:
         """The present time, in nanoseconds since 1970."""
+        ...
+
+
+Tell: TypeAlias = Callable[[str], None]
+"""Is told, in a sentence, what is going on."""
+
+
+@frozen
+class Wanted:
+    """
+    What a store is to hold by itself: the guard, all of it or what it says about one field, and how.
+
+    `repair` says what new rows without the value are filled from while the old ones are not proved yet, and with
+    `keep_gate` ever after. `keep_current` has every change of a row move the field on; `hold_now` holds rules with NOW
+    for new values; `rebuild` allows the table to be written anew where nothing less changes it.
+    """
+
+    guard: Guard
+    fields: tuple[str, ...]
+    encodings: Mapping[str, Encoding]
+    repair: Repair | None = None
+    keep_current: bool = False
+    keep_gate: bool = False
+    hold_now: bool = False
+    rebuild: bool = False
+
+
+@frozen
+class Stage:
+    """
+    One step towards an enforced table, done in one transaction: its statements, the lock that they take, for about how
+    many seconds and why so, and the statements that take it back.
+
+    `in_place` is what the store answered when it was asked. `proves` says that all rows are looked at; `removes` names
+    the stage that this one takes back.
+    """
+
+    name: str
+    statements: tuple[str, ...]
+    lock: str
+    seconds: float
+    why: str
+    undo: tuple[str, ...]
+    in_place: bool
+    proves: bool = False
+    removes: str | None = None
+
+    @property
+    def expected(self) -> str:
+        """How long it is expected to take, in words."""
+        long = f"{self.seconds:,.1f} s" if self.seconds >= 0.1 else f"{max(1, round(self.seconds * 1000))} ms"
+        return f"about {long}: {self.why}"
+
+
+class Enforcing(Protocol):
+    """
+    How one store comes to hold a guard by itself. Everything it makes has a name that begins with `timestamp_guard_`
+    and is the same whenever the same is wanted, so that what is in place can be found again.
+    """
+
+    def held(self, wanted: Wanted) -> Mapping[str, str]:
+        """By what each rule would be held, or why it would not; looks at nothing but the columns."""
+        ...
+
+    def stages(self, wanted: Wanted) -> Sequence[Stage]:
+        """All stages in their order, each asked whether it is in place. Touches nothing."""
+        ...
+
+    def refused(self, wanted: Wanted, clock: Clock, samples: int) -> Survey:
+        """The records that would be refused if they were written now; `faults` counts why."""
+        ...
+
+    def apply(self, stage: Stage, run: Run, tell: Tell) -> None:
+        """
+        Make *stage*, and write *run* to the ledger, in one transaction; *tell* hears of what is waited for.
+
+        Raises:
+            StillBroken: it proves something that does not hold.
+            StoreLocked: others hold what it needs; names them.
+            LeaseLost: another process took the run over.
+        """
+        ...
+
+    def undo(self, stage: Stage, run: Run, tell: Tell) -> None:
+        """Take *stage* back, and write *run* to the ledger, in one transaction; nothing where it is gone."""
+        ...
+
+
+@runtime_checkable
+class Enforceable(Protocol):
+    """A store that can hold a guard by itself."""
+
+    def enforcing(self) -> Enforcing:
+        """How."""
         ...
 
 

@@ -97,6 +97,7 @@ def _attempt(server: Server, said: str, *, given: bool) -> str:
     outcome = "not tried: there is no row to copy"
     try:
         with server.writing():
+            server.run("SET LOCAL timestamp_guard.bypass = 'off'")  # as a user would
             rows: list[tuple[Any, ...]] = server.rows(Prepared(said))
             if rows:
                 outcome = "accepted" if given or not rows[0][0] else "filled"

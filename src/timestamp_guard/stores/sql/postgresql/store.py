@@ -28,6 +28,7 @@ from ..connection import Prepared
 from ..served.server import Refused
 from ..served.store import LOCK, PATIENCE_NS, ServedStore, key_of
 from ..served.table import ServedTable
+from .enforcing import PostgresEnforcing
 from .ledger import ServerLedger
 from .proving import fingerprint, held, probe
 from .server import Server, quoted
@@ -110,6 +111,10 @@ class PostgresStore(ServedStore[Column, Window]):
         self._seek = FIRST
         self._per_page = 50.0
         super().__init__()
+
+    def enforcing(self) -> PostgresEnforcing:
+        """How the table comes to hold a guard by itself."""
+        return PostgresEnforcing(self)
 
     # -- reading
 

@@ -1,0 +1,697 @@
+"""
+A table of PostgreSQL that refuses by itself what the guard forbids; how it gets there, and back, without anybody waiting.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests import servers
+from timestamp_guard import (
+    NOW,
+    Field,
+    Guard,
+    Repair,
+    UsageError,
+    _faults,
+    backfill,
+    check,
+    enforce,
+    enforcement,
+    in_order,
+    present,
+    rollback,
+    runs,
+    unenforce,
+    updated_at_guard,
+)
+from timestamp_guard.errors import PlanChanged, StoreLocked
+from timestamp_guard.predicate import violations
+from timestamp_guard.stores.sql.postgresql.enforcing import PostgresEnforcing
+from timestamp_guard.stores.sql.postgresql.locks import Locks
+from timestamp_guard.stores.sql.postgresql.store import PostgresStore
+
+T0 = datetime(2024, 1, 1, tzinfo=UTC)
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+GUARD = updated_at_guard("updated", "created")
+REPAIR = Repair("updated", ("created", NOW))
+TABLE = "CREATE TABLE t (id bigint PRIMARY KEY, created timestamptz, updated timestamptz, note text)"
+FILLED = "INSERT INTO t SELECT g, '2024-01-01', '2024-01-02' FROM generate_series(1, 100) g"
+
+
+@pytest.fixture(params=servers.POSTGRESQL)
+def url(request: pytest.FixtureRequest) -> Iterator[str]:
+    with servers.database(servers.postgresql(request.param)) as url:
+        yield url
+
+
+def opened(url: str, table: str = "t", encodings: Any = "datetime", **how: Any) -> PostgresStore:
+    return PostgresStore(url, table, encodings=encodings, **how)
+
+
+def catalogue(url: str) -> dict[str, list[Any]]:
+    """All that the server knows of what is not the ledger's; without what it forgets later by itself."""
+    not_ours = "NOT IN ('timestamp_guard_runs', 'timestamp_guard_changes', 'timestamp_guard_quarantine')"
+    ours = f"conrelid::regclass::text {not_ours}"
+    return {
+        "columns": servers.sql(
+            url,
+            "SELECT attrelid::regclass::text, attname, attnotnull, atthasdef, attislocal, attinhcount, attisdropped FROM pg_attribute "
+            f"JOIN pg_class c ON c.oid = attrelid WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND relname {not_ours} "
+            "ORDER BY 1, attnum",
+        ),
+        "constraints": servers.sql(
+            url,
+            "SELECT conrelid::regclass::text, conname, contype, convalidated, conislocal, coninhcount, pg_get_constraintdef(oid) "
+            f"FROM pg_constraint WHERE connamespace = 'public'::regnamespace AND {ours} ORDER BY 1, 2",
+        ),
+        "triggers": servers.sql(
+            url,
+            "SELECT tgrelid::regclass::text, tgname, tgenabled, pg_get_triggerdef(oid) FROM pg_trigger ORDER BY 1, 2",
+        ),
+        "functions": servers.sql(
+            url,
+            "SELECT proname, prosrc, provolatile FROM pg_proc WHERE pronamespace = 'public'::regnamespace ORDER BY 1",
+        ),
+    }
+
+
+def accepted(user: Any, statement: str | bytes, values: Any = None) -> bool:
+    """Whether a write is taken; it is taken back."""
+    try:
+        with user.transaction(force_rollback=True):
+            user.execute(statement, values)
+    except psycopg.errors.IntegrityError:
+        return False
+    return True
+
+
+# -- what is enforced
+
+FIXED = (
+    present("updated") & in_order(EARLIEST, "updated") & in_order(Field("created") - timedelta(seconds=1), "updated")
+)
+CHAIN = present("updated") & in_order(EARLIEST, "created", "updated", datetime(2100, 1, 1, tzinfo=UTC))
+LOOSE = in_order("created", "updated") & present("created")
+MS = 1_700_000_000_000
+NEAR = st.one_of(
+    st.sampled_from([None, 0, -1, 1, 2**63 - 1, -(2**63), MS, MS + 1, MS - 1000, MS + 999, 946684800000, 946684799999]),
+    st.integers(MS - 3000, MS + 3000),
+    st.integers(-(2**63), 2**63 - 1),
+)
+DAYS = st.one_of(
+    st.none(),
+    st.datetimes(timezones=st.just(UTC)),
+    st.sampled_from(
+        [
+            T0,
+            EARLIEST,
+            datetime(1970, 1, 1, tzinfo=UTC),
+            datetime(9999, 12, 31, 5, tzinfo=UTC),
+            EARLIEST - timedelta(microseconds=1),
+        ]
+    ),
+    st.builds(lambda micro: T0 + timedelta(microseconds=micro), st.integers(-3_000_000, 3_000_000)),
+    st.sampled_from(["infinity", "-infinity", "0044-03-15 BC", "200000-01-01"]),
+)
+KINDS: dict[str, tuple[str, Any, st.SearchStrategy[Any]]] = {
+    "whole": ("bigint", "epoch_ms", NEAR),
+    "mixed": ("bigint", {"created": "epoch_ms/s", "updated": "epoch_ms"}, NEAR),
+    "decimal": ("numeric", "epoch_ms", st.one_of(NEAR, st.sampled_from(["NaN", "Infinity", "-Infinity", "0.5", f"{MS}.7", "1e45"]))),
+    "float": ("float8", "epoch_ms", st.one_of(NEAR.map(lambda n: n if n is None else float(n)), st.floats())),
+    "instant": ("timestamptz", "datetime", DAYS),
+    "instant/s": ("timestamptz", "datetime/s", DAYS),
+    "local": ("timestamp", "datetime@+05:30", DAYS.map(lambda at: at.replace(tzinfo=None) if isinstance(at, datetime) else at)),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module", params=servers.POSTGRESQL)
+def shared(request: pytest.FixtureRequest) -> Iterator[str]:
+    with servers.database(servers.postgresql(request.param)) as url:
+        yield url
+
+
+@pytest.mark.parametrize("guard", [FIXED, CHAIN, LOOSE], ids=["fixed", "chain", "loose"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_as_the_predicate_says(shared: str, kind: str, guard: Guard) -> None:
+    """
+    An enforced table takes exactly the rows of which the predicate finds nothing wrong.
+    """
+    declared, encodings, values = KINDS[kind]
+    servers.sql(shared, "DROP TABLE IF EXISTS t, timestamp_guard_runs, timestamp_guard_changes, timestamp_guard_quarantine",
+                f"CREATE TABLE t (id bigint PRIMARY KEY, created {declared}, updated {declared})")  # fmt: skip
+    with opened(shared, encodings=encodings) as store, servers.connect(shared) as user:
+        assert enforce(store, guard).ok
+        read = store.server  # values come to the predicate as the store reads them
+
+        @settings(max_examples=60, deadline=None)
+        @given(st.lists(st.tuples(values, values), min_size=1, max_size=5))
+        def agrees(rows: list[tuple[Any, Any]]) -> None:
+            for row in rows:
+                with read.reading():
+                    (held,) = read.rows(
+                        f"SELECT ?::text::{declared}, ?::text::{declared}",
+                        tuple(None if v is None else str(v) for v in row),
+                    )
+                record = dict(zip(("created", "updated"), held, strict=True))
+                each = encodings if isinstance(encodings, dict) else dict.fromkeys(("created", "updated"), encodings)
+                sound = not violations(record, guard, each, 0)
+
+                texts = tuple(None if v is None else str(v) for v in row)
+                said = f"INSERT INTO t VALUES (1, %s::text::{declared}, %s::text::{declared})"
+                assert sound is accepted(user, said, texts), record
+
+        agrees()
+
+
+def test_text(url: str) -> None:
+    """
+    Of text that SQL cannot read, only that it is there is held, and that is said.
+    """
+    servers.sql(url, "CREATE TABLE t (id int PRIMARY KEY, created text, updated text)")
+    with opened(url, encodings="rfc3339") as store, servers.connect(url) as user:
+        done = enforce(store, updated_at_guard("updated", "created"), "updated")
+
+        assert done.ok
+        assert done.held["present(updated)"].startswith("NOT NULL alone")
+        assert done.held["createdAt <= updatedAt".replace("At", "")].startswith("nothing")
+        assert not accepted(user, "INSERT INTO t VALUES (1, NULL, NULL)")
+        assert accepted(user, "INSERT INTO t VALUES (1, NULL, 'soon')")
+
+
+# -- the way there and back
+
+
+def test_back_exactly(url: str) -> None:
+    """
+    What is taken back leaves the catalogue as it was, with all that is the user's.
+    """
+    servers.sql(
+        url, TABLE, FILLED, "ALTER TABLE t ADD CHECK (note <> '') NOT VALID, ADD CONSTRAINT mine CHECK (updated > '1999-01-01')",
+        "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'",
+        "CREATE TRIGGER mine BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION f()",
+    )  # fmt: skip
+    before = catalogue(url)
+    with opened(url) as store:
+        done = enforce(store, GUARD, repair=REPAIR, keep_current=True, hold_now=True, keep_gate=True)
+        held = catalogue(url)
+        back = unenforce(store)
+
+    assert done.ok
+    assert before != held
+    assert back.ok
+    assert before == catalogue(url)
+    ours = {row[1] for row in [*held["constraints"], *held["triggers"]]} - {
+        row[1] for row in [*before["constraints"], *before["triggers"]]
+    }
+    assert ours
+    assert all(name.startswith("timestamp_guard_") and len(name.encode()) <= 63 for name in ours)
+
+
+def test_not_null_of_the_user(url: str) -> None:
+    """
+    A column that was NOT NULL before stays so when the enforcement is taken back.
+    """
+    servers.sql(url, TABLE, FILLED, "ALTER TABLE t ALTER updated SET NOT NULL")
+    before = catalogue(url)
+    with opened(url) as store:
+        assert enforce(store, GUARD, "updated").ok
+        assert unenforce(store).ok
+
+    assert before == catalogue(url)
+
+
+def test_twice(url: str) -> None:
+    """
+    The second time there is nothing to do, for either.
+    """
+    servers.sql(url, TABLE, FILLED)
+    with opened(url) as store:
+        first = enforce(store, GUARD, repair=REPAIR)
+        held = catalogue(url)
+        again = enforce(store, GUARD, repair=REPAIR)
+
+        assert first.made
+        assert (True, ()) == (again.ok, again.made)
+        assert held == catalogue(url)
+        assert unenforce(store).undone
+        assert (True, ()) == ((back := unenforce(store)).ok, back.undone)
+
+
+def test_otherwise(url: str) -> None:
+    """
+    Something else is not enforced on top.
+    """
+    servers.sql(url, TABLE, FILLED)
+    with opened(url) as store:
+        enforce(store, GUARD, "updated")
+
+        with pytest.raises(PlanChanged, match="unenforce it first"):
+            enforce(store, FIXED, "updated")
+
+
+class Killed(BaseException):
+    """What a process that is killed looks like from within: nothing after it is done."""
+
+
+def killed_at(number: int, act: Callable[[], object]) -> bool:
+    """Do something, and end it at the point of that number; whether it came so far."""
+    left = number
+
+    def hook(name: str) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise Killed(name)
+
+    _faults.hook = hook
+    try:
+        act()
+    except Killed:
+        return True
+    finally:
+        _faults.hook = None
+    return False
+
+
+def test_killed_anywhere(url: str) -> None:
+    """
+    Killed between any two stages and called again, it ends the same; and so does its way back.
+    """
+    servers.sql(url, TABLE, FILLED)
+    before = catalogue(url)
+
+    def there() -> None:
+        with opened(url) as store:
+            assert enforce(store, GUARD, repair=REPAIR, keep_current=True).ok
+
+    def back() -> None:
+        with opened(url) as store:
+            unenforce(store)
+
+    there()
+    held = catalogue(url)
+    back()
+    for number in range(100):
+        if not killed_at(number, there):
+            break
+        there()
+        assert held == catalogue(url)
+        assert killed_at(number, back) or number > 4
+        back()
+        assert before == catalogue(url)
+    else:
+        raise AssertionError
+    assert number > 5
+
+
+def test_partitions(url: str) -> None:
+    """
+    A partitioned table is enforced part by part, and all of it then, without another look at the rows.
+    """
+    servers.sql(
+        url,
+        "CREATE TABLE t (id bigint, created timestamptz, updated timestamptz, PRIMARY KEY (id)) PARTITION BY RANGE (id)",
+        "CREATE TABLE low PARTITION OF t FOR VALUES FROM (MINVALUE) TO (50)",
+        "CREATE TABLE high PARTITION OF t FOR VALUES FROM (50) TO (MAXVALUE)",
+        FILLED,
+    )
+    before = catalogue(url)
+    with opened(url) as store, servers.connect(url) as user:
+        done = enforce(store, GUARD, repair=REPAIR)
+        valid = servers.sql(
+            url,
+            "SELECT bool_and(convalidated), count(*) FROM pg_constraint WHERE conname LIKE 'timestamp_guard_check%'",
+        )
+
+        assert done.ok
+        assert [(True, 3)] == valid
+        assert not accepted(user, "INSERT INTO t VALUES (1000)")
+        assert not accepted(user, "INSERT INTO low VALUES (-1)")
+        assert [(3,)] == servers.sql(url, "SELECT count(*) FROM pg_attribute WHERE attname = 'updated' AND attnotnull")
+        assert enforce(store, GUARD, repair=REPAIR).made == ()
+        unenforce(store)
+
+    assert before == catalogue(url)
+
+
+HOSTILE = ['we"ird', "o'clock", "per%cent %s", "a:b :c", "new\nline", "back\\slash", "$1 $$", "select", "ü" * 20]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_names(shared: str, name: str) -> None:
+    """
+    Names are names, whatever is in them.
+    """
+    said = '"' + name.replace('"', '""') + '"'
+    servers.sql(shared, "DROP TABLE IF EXISTS timestamp_guard_runs, timestamp_guard_changes, timestamp_guard_quarantine",
+                f"DROP TABLE IF EXISTS {said}", f"CREATE TABLE {said} (id bigint PRIMARY KEY, created timestamptz, {said} timestamptz)",
+                f"INSERT INTO {said} VALUES (1, '2024-01-01', '2024-01-02')")  # fmt: skip
+    before = catalogue(shared)
+    repair = Repair(name, ("created", NOW))
+    with opened(shared, name) as store, servers.connect(shared) as user:
+        assert enforce(
+            store, updated_at_guard(name, "created"), repair=repair, keep_gate=True, keep_current=True, hold_now=True
+        ).ok
+        user.execute(f"INSERT INTO {said} VALUES (2, '2024-01-01')".encode())
+        assert [(T0,)] == user.execute(f"SELECT {said} FROM {said} WHERE id = 2".encode()).fetchall()
+        assert not accepted(user, f"INSERT INTO {said} VALUES (3, '2024-01-01', '1970-01-01')".encode())
+        assert unenforce(store).ok
+
+    assert before == catalogue(shared)
+
+
+# -- rows that are in the way
+
+
+def test_in_the_way(url: str) -> None:
+    """
+    Rows that break the guard and are filled by no gate: they are counted, and nothing is made.
+    """
+    servers.sql(url, TABLE, FILLED, "UPDATE t SET updated = NULL WHERE id < 4")
+    before = catalogue(url)
+    with opened(url) as store:
+        done = enforce(store, GUARD, "updated")
+
+        assert not done.ok
+        assert 3 == done.broken
+        assert "3 records break what is to be enforced: run check and backfill first" in str(done)
+        assert before == catalogue(url)
+        assert [] == runs(store)
+
+
+def test_gate_first(url: str) -> None:
+    """
+    With a gate, new rows are held at once and old ones can be written, until a backfill fills them and they are proved.
+    """
+    servers.sql(url, TABLE, FILLED, "UPDATE t SET updated = NULL WHERE id < 4")
+    with opened(url) as store, servers.connect(url) as user:
+        first = enforce(store, GUARD, repair=REPAIR)
+
+        assert (False, ["gate", "check"]) == (first.ok, list(first.made))
+        user.execute("UPDATE t SET note = 'touched' WHERE id = 1")
+        assert [(T0,)] == user.execute("SELECT updated FROM t WHERE id = 1").fetchall()
+        assert not accepted(user, "INSERT INTO t VALUES (1000, '2024-01-01', '1999-01-01')")
+        assert backfill(store, GUARD, REPAIR).ok
+        assert enforce(store, GUARD, repair=REPAIR).ok
+        assert not accepted(user, "INSERT INTO t VALUES (1000, '2024-01-01', NULL)")
+
+
+def test_gate_would_hurt(url: str) -> None:
+    """
+    Where a row is broken in a way that no gate mends, a check would refuse every write to it: nothing is made.
+    """
+    servers.sql(
+        url,
+        TABLE,
+        FILLED,
+        "UPDATE t SET updated = '1999-01-01' WHERE id = 4",
+        "UPDATE t SET updated = NULL WHERE id = 5",
+    )
+    with opened(url) as store, servers.connect(url) as user:
+        done = enforce(store, GUARD, repair=REPAIR)
+
+        assert (False, 2, ()) == (done.ok, done.broken, done.made)
+        assert accepted(user, "UPDATE t SET note = 'x' WHERE id = 4")
+
+
+def test_broken_meanwhile(url: str) -> None:
+    """
+    A row that is broken between the look and the check fails the proof, and then what was made is taken back.
+    """
+    servers.sql(url, TABLE, FILLED)
+    before = catalogue(url)
+
+    def hook(name: str) -> None:
+        if name == "enforcement begun":
+            servers.sql(url, "UPDATE t SET updated = '1999-01-01' WHERE id = 7")
+
+    with opened(url) as store:
+        _faults.hook = hook
+        try:
+            done = enforce(store, GUARD, "updated")
+        finally:
+            _faults.hook = None
+
+        assert (False, 1, ["check"]) == (done.ok, done.broken, list(done.undone))
+        assert before == catalogue(url)
+        assert [] == [run for run in runs(store) if run.ok]
+
+
+def test_report_only(url: str) -> None:
+    """
+    A report counts what would be refused, and touches nothing.
+    """
+    servers.sql(
+        url,
+        TABLE,
+        FILLED,
+        "UPDATE t SET updated = NULL WHERE id < 4",
+        "UPDATE t SET updated = created - interval '1 day' WHERE id = 9",
+    )
+    before = catalogue(url)
+    with opened(url, read_only=True) as store:
+        done = enforce(store, GUARD, "updated", report_only=True)
+
+    assert (False, 4) == (done.ok, done.broken)
+    assert {("null", "updated", None): 3, ("out_of_order", "updated", "created"): 1} == dict(done.faults)
+    assert before == catalogue(url)
+    assert [(None,)] == servers.sql(url, "SELECT to_regclass('timestamp_guard_runs')")
+
+
+def test_rollback_waits(url: str) -> None:
+    """
+    A backfill is not taken back under an enforcement that would refuse the old values; after it, it is.
+    """
+    servers.sql(url, TABLE, FILLED, "UPDATE t SET updated = NULL WHERE id < 4")
+    with opened(url) as store:
+        backfill(store, GUARD, REPAIR)
+        done = enforce(store, GUARD, repair=REPAIR)
+        assert done.run is not None
+
+        with pytest.raises(UsageError, match="unenforce first"):
+            rollback(store)
+        with pytest.raises(UsageError, match="unenforce takes it back"):
+            rollback(store, done.run.id)
+        unenforce(store)
+        assert 3 == rollback(store).counts.changed
+
+
+# -- triggers
+
+
+def test_kept_current(url: str) -> None:
+    """
+    A field that is kept current moves with every change, never back, not with a change of nothing, and not beyond the
+    skew for ever; our own writes do not move it.
+    """
+    servers.sql(url, TABLE, FILLED, "ALTER TABLE t ADD doc json, ADD twice bigint GENERATED ALWAYS AS (2 * id) STORED")
+    servers.sql(url, "UPDATE t SET updated = '2999-01-01' WHERE id = 2")
+    with opened(url) as store, servers.connect(url) as user:
+        enforce(store, GUARD, "updated", keep_current=True)
+
+        def updated(number: int) -> datetime:
+            return servers.sql(url, f"SELECT updated FROM t WHERE id = {number}")[0][0]  # type: ignore[no-any-return]
+
+        user.execute("UPDATE t SET note = note WHERE id = 1")
+        assert datetime(2024, 1, 2, tzinfo=UTC) == updated(1)
+        user.execute("UPDATE t SET note = 'x', updated = '2020-01-01' WHERE id = 1")
+        assert abs(datetime.now(UTC) - updated(1)) < timedelta(seconds=5)
+        user.execute("UPDATE t SET note = 'x' WHERE id = 2")
+        assert updated(2) < datetime.now(UTC) + timedelta(seconds=6)
+        seen = updated(2)
+        user.execute("UPDATE t SET note = 'y' WHERE id = 2")
+        assert seen < updated(2)
+        user.execute("INSERT INTO t (id) VALUES (1000)")
+        assert abs(datetime.now(UTC) - updated(1000)) < timedelta(seconds=5)
+        with user.transaction():
+            user.execute("SET LOCAL timestamp_guard.bypass = 'on'")
+            user.execute("UPDATE t SET updated = '2024-05-05' WHERE id = 3")
+        assert datetime(2024, 5, 5, tzinfo=UTC) == updated(3)
+        user.execute("UPDATE t SET note = 'after' WHERE id = 3")  # the setting is '' now, not null
+        assert updated(3).year > 2024
+
+
+@pytest.mark.parametrize(("declared", "encoding", "ahead"), [
+    ("timestamptz", "datetime", "now() + interval '1 hour'"),
+    ("timestamp", "datetime@+05:30", "now() AT TIME ZONE 'UTC' + interval '5 hours 31 minutes'"),
+    ("bigint", "epoch_s", "extract(epoch FROM now()) + 60"),
+    ("numeric", "epoch_ms", "1000 * extract(epoch FROM now()) + 60000"),
+    ("float8", "epoch_ms", "1000 * extract(epoch FROM now()) + 60000"),
+])  # fmt: skip
+def test_numbers_by_the_clock(url: str, declared: str, encoding: str, ahead: str) -> None:
+    """
+    Gate, clock and currency work in whatever way instants are written.
+    """
+    servers.sql(url, f"CREATE TABLE t (id bigint PRIMARY KEY, created {declared}, updated {declared}, note text)")
+    with opened(url, encodings=encoding) as store, servers.connect(url) as user:
+        assert enforce(store, GUARD, repair=REPAIR, keep_gate=True, keep_current=True, hold_now=True).ok
+
+        assert not accepted(user, f"INSERT INTO t VALUES (1, NULL, {ahead})")
+        user.execute("INSERT INTO t VALUES (1)")
+        (before,) = user.execute("SELECT updated FROM t").fetchone()
+        user.execute("UPDATE t SET note = 'x'")
+        (after,) = user.execute("SELECT updated FROM t").fetchone()
+        assert before < after
+        assert check(store, GUARD).ok
+
+
+def test_gate_takes_candidates_in_order(url: str) -> None:
+    """
+    The gate takes the first candidate with which the guard holds, and leaves what is there.
+    """
+    servers.sql(
+        url, "CREATE TABLE t (id bigint PRIMARY KEY, created timestamptz, seen timestamptz, updated timestamptz)"
+    )
+    repair = Repair("updated", ("seen", "created"))
+    with opened(url) as store, servers.connect(url) as user:
+        enforce(store, GUARD, repair=repair, keep_gate=True)
+        user.execute("INSERT INTO t VALUES (1, '2024-01-02', '2024-01-03', NULL), (2, '2024-01-02', '2024-01-01', NULL), "
+                     "(3, '2024-01-02', '2024-01-03', '2024-01-04')")  # fmt: skip
+
+        assert [(3,), (2,), (4,)] == user.execute(
+            "SELECT extract(day FROM updated AT TIME ZONE 'UTC')::int FROM t ORDER BY id"
+        ).fetchall()
+        assert not accepted(user, "INSERT INTO t VALUES (5, '2999-01-01', NULL, NULL)")
+
+
+# -- locks
+
+
+def test_readers_do_not_wait(url: str) -> None:
+    """
+    While a long transaction holds the table, those who come after us wait for less than 200 ms; behind a plain ALTER they
+    wait until it ends.
+    """
+    servers.sql(url, TABLE, FILLED)
+
+    def longest(act: Callable[[], object]) -> float:
+        waited = [0.0]
+        stop = threading.Event()
+
+        def read() -> None:
+            with servers.connect(url) as reader:
+                while not stop.is_set():
+                    began = time.monotonic()
+                    reader.execute("SELECT count(*) FROM t")
+                    waited.append(time.monotonic() - began)
+                    time.sleep(0.005)
+
+        with servers.connect(url) as holder:
+            holder.execute("BEGIN")
+            holder.execute("SELECT 1 FROM t")
+            threads = [threading.Thread(target=each) for each in (read, act)]
+            for thread in threads:
+                thread.start()
+            time.sleep(1.5)
+            holder.execute("COMMIT")
+            threads[1].join()
+            stop.set()
+            threads[0].join()
+        return max(waited)
+
+    said: list[str] = []
+
+    def ours() -> None:
+        with opened(url) as store:
+            assert enforce(store, GUARD, "updated", progress=said.append).ok
+
+    def plain() -> None:
+        servers.sql(url, "ALTER TABLE t ALTER note SET NOT NULL")
+
+    servers.sql(url, "UPDATE t SET note = ''")
+    theirs = longest(plain)
+    mine = longest(ours)
+
+    assert mine < 0.3  # 0.2, and a machine that is busy
+    assert theirs > 1
+    assert any("held by" in each and "SELECT 1 FROM t" in each for each in said)
+
+
+def test_blockers_are_named(url: str) -> None:
+    """
+    Who cannot be waited for is named, with what to do, and what was done stands.
+    """
+    servers.sql(url, TABLE, FILLED)
+    with opened(url) as store, servers.connect(url) as holder:
+        store.enforcing = lambda: PostgresEnforcing(store, Locks(old=0.1, budget=0.6))  # type: ignore[method-assign]
+        holder.execute("BEGIN")
+        holder.execute("SELECT 1 AS mine FROM t")
+        time.sleep(0.15)
+        with pytest.raises(StoreLocked) as found:
+            enforce(store, GUARD, "updated")
+
+        said = str(found.value)
+        assert f"{holder.info.backend_pid} of postgres (idle in transaction" in said
+        assert "SELECT 1 AS mine FROM t" in said
+        assert "pg_terminate_backend" in said
+        holder.execute("COMMIT")
+        assert enforce(store, GUARD, "updated").ok
+
+
+def test_no_try_without_timeout(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Each try has a timeout, at most twice as long as the longest before, and the rest after it is longer.
+    """
+    tries: list[float] = []
+    rests: list[float] = []
+    servers.sql(url, TABLE)
+
+    def act(timeout: float) -> None:
+        tries.append(timeout)
+        if len(tries) < 12:
+            raise StoreLocked("held")
+
+    monkeypatch.setattr(time, "sleep", rests.append)
+    with opened(url) as store:
+        Locks(budget=1e6).take(store.server, [store.table.oid], "ACCESS EXCLUSIVE", act, lambda _: None)
+
+    assert all(0.1 <= each <= min(5, 0.1 * 2**number) for number, each in enumerate(tries))
+    assert all(rest > each for rest, each in zip(rests, tries, strict=False))
+
+
+def test_proof_lets_writers_write(url: str) -> None:
+    """
+    Reads and writes go on while the old rows are read.
+    """
+    servers.sql(url, TABLE, FILLED, "UPDATE t SET updated = NULL WHERE id = 1")
+    with opened(url) as store, servers.connect(url) as prover, servers.connect(url) as user:
+        enforce(store, GUARD, repair=REPAIR)
+        servers.sql(url, "UPDATE t SET updated = created")
+        (proof,) = [stage for stage in enforcement(store, GUARD, repair=REPAIR) if stage.proves]
+        prover.execute("BEGIN")
+        for statement in proof.statements:
+            prover.execute(statement)
+        user.execute("SET lock_timeout = '200ms'")
+        user.execute("INSERT INTO t VALUES (1000, '2024-01-01', '2024-01-02')")
+        user.execute("UPDATE t SET note = 'x' WHERE id = 5")
+        prover.execute("ROLLBACK")
+
+
+def test_proof_is_used(url: str) -> None:
+    """
+    NOT NULL looks at no row: the valid check proves it, or it was proved beside it.
+    """
+    servers.sql(url, TABLE, FILLED)
+    with opened(url) as store:
+        stages = enforcement(store, GUARD, "updated")
+        last = [stage for stage in stages if stage.name.startswith("not null")]
+        if not last:
+            assert any("NOT NULL" in each and "NOT VALID" in each for each in stages[0].statements)
+            return
+        with servers.connect(url) as user:
+            told: list[str] = []
+            user.add_notice_handler(lambda notice: told.append(notice.message_primary or ""))
+            for stage in stages[:-1]:
+                user.execute(stage.statements[0])
+            user.execute("SET client_min_messages = debug1")
+            user.execute(last[0].statements[0])
+
+        assert any("are sufficient to prove" in each for each in told)
