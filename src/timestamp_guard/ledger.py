@@ -43,7 +43,7 @@ Key: TypeAlias = Any
 Cursor: TypeAlias = Any
 """Where a scan stands: JSON, of the store's own making; None before the first record."""
 
-Action: TypeAlias = Literal["backfill", "rollback", "enforce"]
+Action: TypeAlias = Literal["backfill", "rollback", "enforce", "migrate"]
 Status: TypeAlias = Literal["running", "complete", "incomplete", "stopped"]
 
 VERSION: Final = 1
@@ -104,7 +104,7 @@ class Counts:
 @frozen
 class Run:
     """
-    One backfill, rollback or enforcement.
+    One backfill, rollback, enforcement or migration.
 
     An enforcement is never open: where it stands is asked of the store, and nobody else has to wait for it.
     `id` is None where there was nothing to do and nothing was recorded; `now` is the NOW that it pinned;
@@ -177,7 +177,11 @@ class Run:
         name = "nothing to do" if self.id is None else f"{self.action} {self.id}"
         of = f" of run {self.undoes}" if self.undoes is not None else ""
         word = "restored" if self.action == "rollback" else "filled"
-        parts = [f"{self.counts.changed:,} {word}"] if self.id is not None and self.action != "enforce" else []
+        parts = (
+            [f"{self.counts.changed:,} {word}"]
+            if self.id is not None and self.action in {"backfill", "rollback"}
+            else []
+        )
         parts += [
             f"{count:,} {reason}"
             for reason, count in (

@@ -16,6 +16,7 @@ from ..errors import LeaseLost, StoreError, StoreFull, StoreLocked, TooManyFailu
 from ..ledger import Ledger, Run, Status, enforced_by, find, undone_by
 from ..stores.base import BatchStore, Source
 from .drive import clock_of, drive
+from .enforce import unenforce
 from .lease import LEASE, acquire, me, release, renewed
 from .pace import Pace
 from .walk import Progress, breaker, walk
@@ -49,6 +50,7 @@ def rollback(
     """
     Take back what a backfill changed: each record gets its old value where it still holds what the run wrote.
 
+    What `enforce` made is taken back before that, for it would refuse old values.
     Records that were changed since keep what they hold, and are counted as `refused`. Killed at any instant, call it
     again: it goes on where it stood, and nothing is taken back twice.
     Without *run*, the newest backfill of the store that still has changes to undo; where there is none, nothing is
@@ -82,7 +84,7 @@ def rollback(
             return Run(
                 None, "rollback", driven.name, "{}", clock(), "complete", reason=hint, started=clock(), finished=clock()
             )
-        _ensure_allowed(known, chosen)
+        _opened(store, known)
         driven.ensure_undoable(chosen)
         undone = _closed(driven, chosen, lease)
         back = driven.ledger.begin(
@@ -119,6 +121,9 @@ def _chosen(driven: BatchStore, known: Sequence[Run], number: int | None) -> Run
     if run.action == "enforce":
         msg = f"run {number} is an enforcement: unenforce takes it back"
         raise UsageError(msg)
+    if run.action == "migrate":
+        msg = f"run {number} is a migration: rollback without a number takes back what it did, step by step"
+        raise UsageError(msg)
     if run.action == "rollback":
         msg = f"run {number} is a rollback itself; to have its values again, start a new backfill"
         raise UsageError(msg)
@@ -138,17 +143,12 @@ def _chosen(driven: BatchStore, known: Sequence[Run], number: int | None) -> Run
     return run
 
 
-def _ensure_allowed(known: Sequence[Run], run: Run) -> None:
-    """
-    Make sure that old values may come back: an enforced table would refuse them, row by row.
-
-    Raises:
-        UsageError: it is enforced.
-    """
+def _opened(store: Source, known: Sequence[Run]) -> None:
+    """Have what is enforced taken back first: it would refuse the old values, row by row."""
     by = enforced_by(known)
     if by is not None:
-        msg = f"{run.table} is enforced by run {by.id}, which would refuse the old values: unenforce first"
-        raise UsageError(msg)
+        _log.info("%s: taking back enforcement %s first", by.table, by.id)
+        unenforce(store)
 
 
 def _closed(driven: BatchStore, run: Run, lease: timedelta) -> Run:
