@@ -10,11 +10,10 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-import psycopg
 import pytest
 from attrs import frozen
 
@@ -23,6 +22,7 @@ from timestamp_guard import _faults as faults
 from timestamp_guard import backfill, check, rollback, runs
 from timestamp_guard.errors import LeaseLost, RunBusy, StoreLocked
 from timestamp_guard.stores.base import Step
+from timestamp_guard.stores.sql.postgresql.store import PostgresStore
 from timestamp_guard.stores.sql.served.store import STEP_BEGUN, STEP_WRITTEN
 
 from .postgresql_tables import DAY, GUARD, MS, NOW, REPAIR, dump, make, opened
@@ -243,22 +243,22 @@ def test_table_locked(url: str, act: str) -> None:
     Where somebody keeps the whole table, nobody waits for longer than was said, and all goes on afterwards.
     """
     plain(url)
-    acts: dict[str, Any] = {
-        "backfill": lambda: backfill(store, GUARD, REPAIR, now=NOW, pace=slowly(20)),
-        "rollback": lambda: rollback(store, now=NOW, pace=slowly(20)),
-        "check": lambda: check(store, GUARD, now=NOW),
+    acts: dict[str, Callable[[PostgresStore], Any]] = {
+        "backfill": lambda store: backfill(store, GUARD, REPAIR, now=NOW, pace=slowly(20)),
+        "rollback": lambda store: rollback(store, now=NOW, pace=slowly(20)),
+        "check": lambda store: check(store, GUARD, now=NOW),
     }
     with servers.connect(url) as user, opened(url, timeout=0.1) as store:
         if act == "rollback":
-            acts["backfill"]()
+            acts["backfill"](store)
         user.execute("BEGIN")
         user.execute("LOCK TABLE services IN ACCESS EXCLUSIVE MODE")
         began = time.monotonic()
         with pytest.raises(StoreLocked, match="locked by another transaction"):
-            acts[act]()
+            acts[act](store)
         assert time.monotonic() - began < 10
         user.execute("ROLLBACK")
-        acts[act]()
+        acts[act](store)
 
 
 def test_deadlock(url: str) -> None:
@@ -485,7 +485,7 @@ def test_taken_over(url: str, act: str, point: str | None) -> None:
         with pytest.MonkeyPatch.context() as patch, pytest.raises(LeaseLost):
             if point is None:
                 patch.setattr(faults, "hook", hook)
-            go = {"now": NOW, "pace": slowly(7), "progress": lambda _: take() if point else None}
+            go: dict[str, Any] = {"now": NOW, "pace": slowly(7), "progress": lambda _: take() if point else None}
             backfill(store, GUARD, REPAIR, **go) if act == "backfill" else rollback(store, **go)
 
         assert taken == [ask(url, 'SELECT count("updatedAt") FROM services')]

@@ -101,8 +101,8 @@ KINDS: Final[Mapping[str, Kind]] = {
     "numeric(20,3)": Kind(NUMBERS, SCALED_EDGES),
     "real": Kind(NUMBERS, [None if e is None else single(e) for e in DOUBLE_EDGES]),
     "double precision": Kind(NUMBERS, DOUBLE_EDGES),
-    "timestamptz": Kind(("datetime", "datetime/ms", "datetime/s", "datetime/us"), [e and f"{e[:-3]}+00 BC" if e and e.endswith("BC") else e and (e if "inf" in e else e + "+00") for e in TIME_EDGES]),
-    "timestamptz(3)": Kind(("datetime/ms", "datetime/s"), [e and (e if "inf" in e else e) for e in TIME_EDGES if e != "294276-12-31 23:59:59.999999"]),
+    "timestamptz": Kind(("datetime", "datetime/ms", "datetime/s", "datetime/us"), TIME_EDGES),
+    "timestamptz(3)": Kind(("datetime/ms", "datetime/s"), TIME_EDGES[:-1]),  # the last would be rounded out of range
     "timestamp": Kind(ZONED, TIME_EDGES),
     "text": Kind(TEXTS, TEXT_EDGES),
 }  # fmt: skip
@@ -125,7 +125,8 @@ class Columns(Rows):
         return self._held(kind, self._instant(name, row), self.encodings[name])
 
     def _fitted(self, kind: str, number: int) -> int:
-        return max(-(2 ** WHOLE[kind]), min(2 ** WHOLE[kind] - 1, number))
+        most = 1 << WHOLE[kind]
+        return max(-most, min(most - 1, number))
 
     def _held(self, kind: str, instant: int, encoding: Encoding) -> Raw:
         unit = encoding.unit
@@ -197,6 +198,7 @@ def places() -> Iterator[Mapping[int, tuple[str, Any]]]:
         for version in servers.POSTGRESQL:
             url = stack.enter_context(servers.database(servers.postgresql(version)))
             found[version] = (url, stack.enter_context(servers.connect(url)))
+            found[version][1].execute("SET TIME ZONE 'UTC'")
         yield found
 
 

@@ -71,7 +71,7 @@ class Padded(Texts):
 
 LOADERS: Final[Mapping[str | int, type[Loader]]] = {
     "timestamptz": Instants, "timestamp": LocalTimes, "float4": Singles, "text": Texts, "varchar": Texts, "bpchar": Padded,
-    "name": Texts, "unknown": Texts, 0: Texts,
+    "name": Texts, 0: Texts, 705: Texts,
 }  # fmt: skip
 
 WIDE: Final = {
