@@ -70,9 +70,11 @@ def dump(url: str) -> Dump:
         for what, sql in (
             (
                 "columns",
-                "SELECT c.oid::regclass, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull FROM pg_attribute a "
-                "JOIN pg_class c ON c.oid = a.attrelid WHERE c.relkind IN ('r', 'p') AND a.attnum > 0 AND c.relnamespace "
-                "NOT IN (SELECT oid FROM pg_namespace WHERE nspname ~ '^pg_' OR nspname = 'information_schema')",
+                (
+                    "SELECT c.oid::regclass, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull FROM pg_attribute a "
+                    "JOIN pg_class c ON c.oid = a.attrelid WHERE c.relkind IN ('r', 'p') AND a.attnum > 0 AND c.relnamespace "
+                    "NOT IN (SELECT oid FROM pg_namespace WHERE nspname ~ '^pg_' OR nspname = 'information_schema')"
+                ),
             ),
             ("indexes", "SELECT schemaname, tablename, indexdef FROM pg_indexes WHERE schemaname !~ '^pg_'"),
             ("triggers", "SELECT tgrelid::regclass, tgname, tgenabled FROM pg_trigger"),

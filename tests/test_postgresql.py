@@ -4,7 +4,7 @@ Tables of PostgreSQL of every kind are checked, filled and given back exactly, a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -246,8 +246,9 @@ def test_no_identity(url: str, sql: str) -> None:
     with opened(url, key="_id") as store:
         assert 20 == backfill(store, GUARD, REPAIR, now=NOW).counts.changed
         assert 20 == rollback(store, now=NOW).counts.changed
-    servers.sql(url, "INSERT INTO services SELECT _id || '', 1 FROM services LIMIT 1") if sql == "_id text" else None
     if sql == "_id text":
+        again = "INSERT INTO services (_id) SELECT _id FROM services LIMIT 1"
+        servers.sql(url, "DROP INDEX services_lower_idx, services__id_idx", again)
         with opened(url, key="_id") as store, pytest.raises(NoIdentity, match="not unique: 'k0' is in 2 rows"):
             backfill(store, GUARD, REPAIR, now=NOW)
 
@@ -330,7 +331,7 @@ def partitioned(url: str, how: str) -> None:
     by, bounds = PARTS[how]
     servers.sql(
         url,
-        "CREATE TABLE services (_id int, kind int, \"createdAt\" bigint, \"updatedAt\" bigint, PRIMARY KEY (_id, kind)) "
+        'CREATE TABLE services (_id int, kind int, "createdAt" bigint, "updatedAt" bigint, PRIMARY KEY (_id, kind)) '
         f"PARTITION BY {by}",
         f"CREATE TABLE p0 PARTITION OF services {bounds[0]} PARTITION BY HASH (_id)",
         *(f"CREATE TABLE p0_{n} PARTITION OF p0 FOR VALUES WITH (MODULUS 2, REMAINDER {n})" for n in range(2)),
@@ -449,7 +450,7 @@ def test_rows_out_of_sight(url: str) -> None:
         url,
         f"CREATE ROLE {role} LOGIN",
         "ALTER TABLE services ENABLE ROW LEVEL SECURITY",
-        "CREATE POLICY some ON services USING (_id < 'k2')",
+        "CREATE POLICY few ON services USING (_id < 'k2')",
         f"GRANT ALL ON services TO {role}",
         f"GRANT ALL ON SCHEMA public TO {role}",
     )
@@ -797,6 +798,34 @@ def test_rewritten_meanwhile(url: str, encoding: str, monkeypatch: pytest.Monkey
     assert [(19,)] == ask(url, 'SELECT count(*) FROM services WHERE "updatedAt" = "createdAt"')
 
 
+def test_place_taken_meanwhile(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    A row that came to the place of another one after that was judged does not get its value.
+    """
+    plain(url)
+    left = [1]
+    judge = PostgresStore._judge
+
+    def then(store: PostgresStore, *given: Any) -> Any:
+        found = judge(store, *given)
+        if left and given[3] > 1:
+            left.pop()
+            servers.sql(
+                url,
+                "DELETE FROM services WHERE _id = 'k3'",
+                "VACUUM services",
+                "INSERT INTO services VALUES ('new', 1, 5)",
+            )
+        return found
+
+    monkeypatch.setattr(PostgresStore, "_judge", then)
+    with opened(url, encodings="epoch_ms/us") as store:
+        run = backfill(store, GUARD, REPAIR, now=NOW, pace=slowly(5))
+
+    assert ("complete", 19) == (run.status, run.counts.changed)
+    assert [(1, 5)] == ask(url, 'SELECT "createdAt", "updatedAt" FROM services WHERE _id = \'new\'')
+
+
 def test_steps(url: str) -> None:
     """
     A step takes about as many rows as it may, however many are sound, and whatever is where in the table.
@@ -835,7 +864,7 @@ def test_rights(url: str, app: tuple[str, str]) -> None:
     role, theirs = app
     with opened(theirs, read_only=True) as store:
         assert 20 == check(store, GUARD, now=NOW).broken
-        assert 20 == plan(store, GUARD, REPAIR, now=NOW).fills
+        assert {"createdAt": 20} == plan(store, GUARD, REPAIR, now=NOW).by_candidate
     for wanted in (
         'GRANT USAGE, CREATE ON SCHEMA "public"',
         'GRANT SELECT, UPDATE ON TABLE "public"."services"',
@@ -893,11 +922,9 @@ PLAIN: Final = "s3cr@t/ pass"
 
 def everything(problem: BaseException) -> str:
     """All that an error could tell somebody."""
-    said, each = [], problem
-    while each is not None:
-        said += [str(each), repr(each), repr(each.args), repr(vars(each))]
-        each = each.__context__ or each.__cause__  # type: ignore[assignment]
-    return "\n".join(said)
+    behind = problem.__context__ or problem.__cause__
+    said = [str(problem), repr(problem), repr(problem.args), repr(vars(problem))]
+    return "\n".join([*said, everything(behind) if behind else ""])
 
 
 @pytest.fixture(scope="module")
@@ -929,7 +956,7 @@ def guarded() -> Iterator[str]:
         ("postgresql://app:{secret}@{place}x", StoreMissing, 'database "postgresx" does not exist'),
         ("postgresql://app:{secret}@localhost:1/postgres", StoreMissing, "cannot be reached.*refused"),
         ("postgresql://app:{secret}@nowhere.invalid/postgres", StoreMissing, "cannot be reached"),
-        ("postgresql://app:{secret}@localhost:port/postgres", UsageError, "cannot read the address"),
+        ("postgresql://app:{secret}@localhost:port/postgres", StoreMissing, "cannot be reached"),
         ("postgresql://app:{secret}@{place}?nonsense=1", UsageError, "cannot read the address"),
         ("postgresql://{place}?user=app&password={secret}x", StoreMissing, "password authentication failed"),
         ("postgresql://{place}?user=app&password={secret}&nonsense=1", UsageError, "cannot read the address"),
@@ -942,7 +969,11 @@ def test_addresses(guarded: str, address: str, kind: type[Exception], said: str)
     What is wrong with an address is said in one sentence, and the password is nowhere in it nor behind it.
     """
     url = address.format(secret=SECRET, place=guarded)
-    for act in (lambda: open_store(url, "service", encodings="epoch_ms"), lambda: opened(url, "service")):
+    acts: list[Callable[[], Any]] = [
+        lambda: open_store(url, "service", encodings="epoch_ms"),
+        lambda: opened(url, "service"),
+    ]
+    for act in acts:
         with pytest.raises(kind, match=said) as problem:
             act()
         told = everything(problem.value)

@@ -11,16 +11,19 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import pytest
 from attrs import asdict, define, frozen
 
+from tests import servers
 from tests.kill import worker
 from timestamp_guard import _faults as faults
 from timestamp_guard.engine.drive import drive
@@ -68,19 +71,21 @@ KINDS: Final[Mapping[str, Kind]] = {
     "json": Kind(  # its lock is held for all of a run
         elsewhere=BATCHES | SERVED | SIMPLE - {worker.REPLACED} | {"ledger saved"}, locked=frozenset(faults.POINTS)
     ),
+    # The server ends the transaction of who is frozen, so nobody waits for its locks.
+    "postgresql": Kind(elsewhere=BATCHES | SIMPLE | ATOMIC, locked=frozenset(), brief=True),
 }
 MATRIX: Final = [(kind, point) for kind in KINDS for point in KINDS[kind].points]
-FREEZES: Final = [(kind, point) for kind, point in MATRIX if LONG or not KINDS[kind].brief]
+FREEZES: Final = [(kind, point) for kind, point in MATRIX if LONG or kind != "wal"]
 
 
-def rows() -> list[dict[str, Any]]:
+def rows(odd: Any = "soon", zero: Any = 0.0) -> list[dict[str, Any]]:
     """Sound ones, some to fill from one candidate or the other, some with values that are not to be touched."""
     found: list[dict[str, Any]] = [{"_id": f"k{n}", "createdAt": THEN + n, "updatedAt": None} for n in range(10)]
     found[2]["updatedAt"] = THEN + 7
     found[3]["updatedAt"] = 0
     found[4]["createdAt"] = None
-    found[6]["updatedAt"] = "soon"
-    found[8]["updatedAt"] = 0.0
+    found[6]["updatedAt"] = odd
+    found[8]["updatedAt"] = zero
     return found
 
 
@@ -93,6 +98,15 @@ def make(kind: str, folder: Path) -> Path:
             (path / f"{row['_id']}.json").write_text(json.dumps(row), "utf-8")
         return path
     folder.mkdir(parents=True)
+    if kind == "postgresql":
+        path = folder / "app.url"
+        path.write_text(new_database(), "utf-8")
+        with closing(servers.connect(path.read_text("utf-8"))) as user, user.cursor() as cursor:
+            cursor.execute('CREATE TABLE records (_id text PRIMARY KEY, "createdAt" bigint, "updatedAt" bigint)')
+            cursor.executemany(
+                "INSERT INTO records VALUES (%(_id)s, %(createdAt)s, %(updatedAt)s)", rows(odd=2**62, zero=0)
+            )
+        return path
     if kind == "json":
         path = folder / "records.jsonl"
         path.write_text("".join(json.dumps(row) + "\n" for row in rows()), "utf-8")
@@ -103,6 +117,38 @@ def make(kind: str, folder: Path) -> Path:
         database.execute("CREATE TABLE records (_id TEXT PRIMARY KEY NOT NULL, createdAt, updatedAt)")
         database.executemany("INSERT INTO records VALUES (:_id, :createdAt, :updatedAt)", rows())
     return path
+
+
+DATABASES: Final[list[str]] = []
+"""Those that were made, to be dropped in the end."""
+
+
+def new_database(template: str | None = None) -> str:
+    """The address of a new database: an empty one, or a copy of the one at the address *template*."""
+    url, name = servers.postgresql(15), f"kill_{uuid.uuid4().hex}"
+    copied = f" TEMPLATE {urlsplit(template).path[1:]}" if template else ""
+    servers.sql(url, f"CREATE DATABASE {name}{copied}")
+    DATABASES.append(name)
+    return urlsplit(url)._replace(path=f"/{name}").geturl()
+
+
+def copied(source: Path, folder: Path) -> Path:
+    """A store like the one at *source*, in a new folder."""
+    shutil.copytree(source.parent, folder)
+    path = folder / source.name
+    if path.suffix == ".url":
+        path.write_text(new_database(source.read_text("utf-8")), "utf-8")
+    return path
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tidy() -> Iterator[None]:
+    """
+    Nothing stays on a server that others use too.
+    """
+    yield
+    while DATABASES:
+        servers.sql(servers.postgresql(15), f"DROP DATABASE {DATABASES.pop()} WITH (FORCE)")
 
 
 def records(path: Path) -> dict[Any, str]:
@@ -185,9 +231,7 @@ class Calm:
     def begin(self, act: str, folder: Path) -> Path:
         """A copy that is ready for that act."""
         source = self.first if act == "backfill" else self.filled
-        copy = folder / source.parent.name
-        shutil.copytree(source.parent, copy)
-        return copy / source.name
+        return copied(source, folder / source.parent.name)
 
 
 @pytest.fixture(scope="module")
@@ -216,12 +260,13 @@ def calm(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Any:
         path = make(kind, folder / "filled")
         reached: dict[str, Counter[str]] = {}
         states: dict[str, Any] = {"first": (records(first), [])}
+        kept = path
         for act in ACTS:
             reached[act] = Counter(nursery.asked(act, path)["reached"])
             states[act] = state(path)
             if act == "backfill":
-                shutil.copytree(path.parent, folder / "kept")
-        return Calm(first, folder / "kept" / path.name, reached, states)
+                kept = copied(path, folder / "kept")
+        return Calm(first, kept, reached, states)
 
     return of
 

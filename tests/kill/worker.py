@@ -37,6 +37,9 @@ REPLACED = faults.point("example: a file replaced")
 """Between two files of one write of the example adapter."""
 
 LEASE_LOST, LOCKED = 75, 76
+IDLE = "700ms"
+"""How long a server lets a transaction be whose worker is frozen: less than a lease, here too."""
+
 START = parse_instant("2024-06-01T12:00:00Z")
 GUARD = updated_at_guard("updatedAt", "createdAt")
 REPAIR = Repair("updatedAt", ("createdAt", NOW))
@@ -55,6 +58,9 @@ def opened(path: Path) -> Iterator[tuple[Source, Ledger | None]]:
     """The store at *path*, and the ledger to pass."""
     if path.suffix == ".jsonl":
         with open_store(f"jsonl:{path}", encodings="epoch_ms", key="_id") as store:
+            yield store, None
+    elif path.suffix == ".url":
+        with open_store(path.read_text("utf-8"), "records", encodings="epoch_ms") as store:
             yield store, None
     elif path.is_dir():
         with open_ledger(path.parent / "ledger.db") as ledger:
@@ -83,6 +89,8 @@ def work(order: dict[str, Any]) -> dict[str, Any]:
         return made
 
     Path.replace = replaced  # type: ignore[method-assign, assignment]  # the fault
+    if (server := sys.modules.get("timestamp_guard.stores.sql.postgresql.server")) is not None:
+        server.IDLE = IDLE  # type: ignore[attr-defined]  # a constant otherwise
     how: dict[str, Any] = {
         "now": START,
         "pace": Pace(target=0.0, start=2),  # two records in every step: no hold is short enough for more

@@ -17,7 +17,8 @@ from typing import Any, Final, Literal, TypeAlias
 import sqlalchemy as sa
 from attrs import frozen
 
-from ..instants import DAY, EXACT_FLOAT, YEAR_1, YEAR_10000, Cause, Encoding, Raw, duration_ns, offset_of
+from ..errors import UsageError
+from ..instants import DAY, EXACT_FLOAT, YEAR_1, YEAR_10000, Cause, Encoding, Raw, duration_ns, encode, offset_of
 from ..repairs import Repair
 from ..rules import At, Field, Guard, Now, Pair
 from .sql import CAUSES, Expression, SqlGuard, constant
@@ -29,6 +30,9 @@ Kind: TypeAlias = Literal["whole", "decimal", "float", "text", "instant", "local
 
 NUMBERS: Final = frozenset({"whole", "decimal", "float"})
 MICROSECOND: Final = 1000
+NEAR: Final = 1_500 * 365 * DAY
+"""So far from NOW every time can be written."""
+
 FARTHEST: Final = 100_000 * 365 * DAY
 """No shift is longer where the database adds it to a time: the sum must be one too."""
 
@@ -74,10 +78,22 @@ def mends_typed(repair: Repair, encodings: Mapping[str, Encoding], columns: Mapp
             case Field(name) if not candidate.shift_ns:
                 if encodings[name] != target or columns[name] != columns[repair.field]:
                     return False
-            case At() | Now():
-                pass
+            case At(instant, shift_ns):
+                if not _writable(instant + shift_ns, target):
+                    return False
+            case Now(shift_ns):
+                if not target.is_number and abs(shift_ns) > NEAR:
+                    return False
             case _:
                 return False
+    return True
+
+
+def _writable(instant: int, encoding: Encoding) -> bool:
+    try:
+        encode(instant, encoding)
+    except UsageError:
+        return False
     return True
 
 
@@ -135,11 +151,11 @@ class TypedGuard(SqlGuard):
 
     def _stamp(self, name: str, instant: int) -> str:
         """An instant as the column would have it: the first microsecond that is not before it."""
-        kept = -(-max(YEAR_1, min(YEAR_10000, instant)) // MICROSECOND)
+        kept = -(-instant // MICROSECOND)
         local = self._kind(name) == "local"
         if local:
             kept += (_ahead(self.encodings[name]) or 0) // MICROSECOND
-        kept = max(YEAR_1 // MICROSECOND, kept)
+        kept = max(YEAR_1 // MICROSECOND, kept)  # its own first year, which begins before or after that of UTC
         if kept >= YEAR_10000 // MICROSECOND:
             text = "10000-01-01 00:00:00"
         else:

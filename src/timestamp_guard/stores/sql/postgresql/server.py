@@ -85,10 +85,11 @@ class Server:
         """
         failed: Exception | None = None
         try:
-            self._connection = self._driver.connect(
-                self._url, autocommit=True, prepare_threshold=None, application_name="timestamp_guard",
-                connect_timeout=max(2, round(self.timeout)), client_encoding="UTF8",
-            )  # fmt: skip
+            self._connection = self._connected("UTF8")
+            if self._connection.info.parameter_status("server_encoding") == "SQL_ASCII":
+                # There, what is no UTF-8 would not be sent at all.
+                self._connection.close()
+                self._connection = self._connected("SQL_ASCII")
         except (self._driver.ProgrammingError, ValueError):
             failed = UsageError(f"cannot read the address {self._label}: wanted postgresql://USER@HOST:PORT/DATABASE")
         except self._driver.OperationalError as problem:
@@ -104,6 +105,12 @@ class Server:
 
         for kind, loader in LOADERS.items():
             self._connection.adapters.register_loader(kind, loader)
+
+    def _connected(self, encoding: str) -> Any:
+        return self._driver.connect(
+            self._url, autocommit=True, prepare_threshold=None, application_name="timestamp_guard",
+            connect_timeout=max(2, round(self.timeout)), client_encoding=encoding,
+        )  # fmt: skip
 
     @property
     def version(self) -> int:
@@ -131,7 +138,7 @@ class Server:
         if isinstance(statement, Prepared):
             given = {**statement.parameters, **dict(parameters)}
         with self._named():
-            return self._there().execute(sql, given)
+            return self._there().execute(sql.encode(), given)
 
     def rows(self, statement: Prepared | str, parameters: Parameters | tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         """Run a statement and fetch all it gives."""
@@ -141,7 +148,7 @@ class Server:
     def run_as_it_is(self, sql: str) -> list[tuple[Any, ...]]:
         """Run a statement of the user's own, and fetch all it gives."""
         with self._named():
-            return self._there().execute(sql, {}).fetchall()
+            return self._there().execute(sql.encode(), {}).fetchall()
 
     def _there(self) -> psycopg.Connection[Any]:
         """The connection; a new one where it was lost and nothing had begun on it."""

@@ -25,6 +25,7 @@ from ....rules import Guard, Moment, Pair
 from ....targets.typed import TypedGuard, mends_typed, speaks_typed
 from ...base import Assessment, Clock, Downstream, Fingerprint, Held, Page, Probe, Sample, Step, Survey
 from ..connection import Prepared
+from ..served.held import as_held
 from ..served.server import Refused
 from ..served.store import LOCK, PATIENCE_NS, ServedStore, key_of
 from ..served.table import ServedTable
@@ -104,6 +105,7 @@ class PostgresStore(ServedStore[Column, Window]):
             raise
         self._writer = Writer(self.table, self.ledger)
         self._said: tuple[Job, bool] | None = None
+        self._held: tuple[Job, Job] | None = None
         self._prepared: tuple[Job, bool, Statements] | None = None
         self._tops: dict[int, int] = {}
         self._stale = False
@@ -224,7 +226,8 @@ class PostgresStore(ServedStore[Column, Window]):
         skipped = self.ledger.quarantined(run) if run is not None and skipping else []
         with self.server.reading():
             if not self._sql(job):
-                return assess_pages(_Columns(self, needs(job.repair, job.guard)), job, clock, samples, skipped)
+                columns = _Columns(self, needs(job.repair, job.guard))
+                return assess_pages(columns, self._as_held(job), clock, samples, skipped)
             said = self._statements(job, skipping=skipping)
             values = said.values(job, job.moment(clock())) | ({"run": run.id} if run is not None else {})
             mendable: Counter[int] = Counter()
@@ -360,6 +363,7 @@ class PostgresStore(ServedStore[Column, Window]):
         skipped = {each.key for each in self.ledger.quarantined(run)} if run.counts.quarantined else set()
         last = f"({last_page},{LAST})"
         work = []
+        job = self._as_held(job)
         moment = job.moment(clock())
         with self.server.reading():
             for place, version, key, record in self._read(names, part, after, last):
@@ -478,6 +482,12 @@ class PostgresStore(ServedStore[Column, Window]):
             said = speaks_typed(job.guard, job.encodings, types) and mends_typed(job.repair, job.encodings, types)
             self._said = (job, said)
         return self._said[1]
+
+    def _as_held(self, job: Job) -> Job:
+        """The job as Python judges it, with what it generates for that."""
+        if self._held is None or self._held[0] is not job:
+            self._held = (job, as_held(job, self.table.column(job.field).kind))
+        return self._held[1]
 
     def _statements(self, job: Job, *, skipping: bool) -> Statements:
         if self._prepared is None or self._prepared[0] is not job or self._prepared[1] != skipping:

@@ -130,9 +130,8 @@ def _find(server: Server, name: str) -> tuple[int, str, str, str, bool, bool] | 
         "n.nspname = current_schema() FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
         "WHERE c.oid = to_regclass(?)"
     )
-    schema, dot, rest = name.partition(".")
-    names = [quoted(name), *([f"{quoted(schema)}.{quoted(rest)}"] if dot and schema and rest else [])]
-    for each in names:
+    dots = [place for place, letter in enumerate(name) if letter == "." and 0 < place < len(name) - 1]
+    for each in (quoted(name), *(f"{quoted(name[:dot])}.{quoted(name[dot + 1 :])}" for dot in dots)):
         rows = server.rows(said, (each,))
         if rows:
             oid, where, relation, kind, guarded, current = rows[0]

@@ -56,24 +56,22 @@ class Singles(FloatLoader):
 class Texts(TextLoader):
     """Text; where the database holds bytes that are none, with what is left of them, so that no row ends a look."""
 
-    def load(self, data: Any) -> Any:
+    def load(self, data: Any) -> str:
         """Read one."""
-        try:
-            return super().load(data)
-        except UnicodeDecodeError:
-            return bytes(data).decode("utf-8", "surrogateescape")
+        return bytes(data).decode("utf-8", "surrogateescape")
 
 
 class Padded(Texts):
     """Text of `char(n)`, without the blanks that only fill it up."""
 
-    def load(self, data: Any) -> Any:
+    def load(self, data: Any) -> str:
         """Read one."""
         return super().load(data).rstrip(" ")
 
 
-LOADERS: Final[Mapping[str, type[Loader]]] = {
+LOADERS: Final[Mapping[str | int, type[Loader]]] = {
     "timestamptz": Instants, "timestamp": LocalTimes, "float4": Singles, "text": Texts, "varchar": Texts, "bpchar": Padded,
+    "name": Texts, 0: Texts, 705: Texts,
 }  # fmt: skip
 
 WIDE: Final = {
