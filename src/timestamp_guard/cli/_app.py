@@ -19,6 +19,8 @@ COMMANDS: Final = {
     "backfill": "Fill what is missing, so that it can be taken back.",
     "rollback": "Take a backfill back, exactly.",
     "verify": "Prove that it is so: every record anew, and the ledger against the data.",
+    "enforce": "Have the store itself refuse what breaks the guard.",
+    "unenforce": "Take back what enforce made, and nothing else.",
     "runs": "List what was done; show or export one run.",
     "demo": "See all of it, on a database made for the purpose.",
 }

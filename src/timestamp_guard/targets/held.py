@@ -19,7 +19,7 @@ from ..instants import EXACT_FLOAT, YEAR_1, YEAR_10000, Encoding, encode
 from ..repairs import Candidate, Repair
 from ..rules import At, Field, Guard, Moment, Now, Ordered, Pair, Present, Rule
 from .python import native_bounds
-from .sql import Expression, SqlGuard, constant
+from .sql import Expression, SqlGuard, _floored, constant
 from .typed import MICROSECOND, NUMBERS, TypedColumn, TypedGuard, _ahead
 
 __all__ = ["Division", "HeldSql", "HeldTyped", "divide"]
@@ -298,3 +298,34 @@ class HeldSql(SqlGuard):
     def holds(self) -> list[Expression]:
         """What must be true of a row; see :func:`_holds`."""
         return _holds(self)
+
+    # -- the clock, to the millisecond that SQLite knows
+
+    @staticmethod
+    def _steps_now(step: int) -> Expression:
+        return sa.literal_column(
+            f"(CAST((julianday('now') - 2440587.5) * 86400000.0 AS INTEGER) * 1000000 / {step})", sa.types.NullType()
+        )
+
+    def now(self, name: str, shift_ns: int = 0) -> Expression:
+        """The clock as the field *name* would hold it, moved by *shift_ns*."""
+        step = _step(name, self.encodings)
+        steps = self._steps_now(step)
+        moved = steps + constant(shift_ns // step) if shift_ns // step else steps
+        by = step // (self.encodings[name].unit or 1)
+        return moved * constant(by) if by != 1 else moved
+
+    def timely(self, clocked: Guard) -> list[Expression]:
+        """What must be true of a row by the clock."""
+        found = []
+        for pair in clocked.pairs():
+            (name,) = pair.fields
+            value, step = self._column(name), _step(name, self.encodings)
+            held = _floored(value, step // (self.encodings[name].unit or 1))
+            first = isinstance(pair.earlier, Field)
+            # Only the clock is moved: a value could leave the range of integers.
+            steps = (pair.earlier.shift_ns - pair.later.shift_ns) // step * (-1 if first else 1)
+            now = self._steps_now(step)
+            now = now + constant(steps) if steps else now
+            found.append(sa.or_(self._unread(name, value), held <= now if first else now <= held))
+        return found

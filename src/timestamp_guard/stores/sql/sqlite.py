@@ -29,6 +29,7 @@ from ...rules import Guard, Moment, Pair
 from ...targets.sql import SqlGuard, mends, speaks
 from ..base import Assessment, Clock, Page, Sample, Step, Survey
 from .database import Database, path_of, quoted
+from .enforcing import SqliteEnforcing
 from .ledger import CHANGES, QUARANTINE, SqlLedger
 from .statements import Place, Restore, Statements, UndoStatements, Window, by_sql
 from .table import Table, Trigger, ensure_unique, reflect, triggers
@@ -149,6 +150,10 @@ class SqliteStore:
     def declared(self) -> Mapping[str, str]:
         """The declared types of the columns."""
         return {column.name: column.declared for column in self.table.columns}
+
+    def enforcing(self) -> SqliteEnforcing:
+        """How the table comes to hold a guard by itself."""
+        return SqliteEnforcing(self)
 
     def close(self) -> None:
         """Close the file."""

@@ -1,0 +1,204 @@
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
+
+from tests import servers
+
+from .conftest import MEANING, T0, URL, Cli, Rows
+
+SERVED = ("--table", "t", "--updated", "updated", "--created", "created", "--encoding", "datetime")
+SERVICES = ("--table", "services", *MEANING)
+
+
+@pytest.fixture
+def sound(shop: Path, rows: Rows) -> None:
+    rows("DELETE FROM services WHERE _id <> 'a'")
+
+
+@pytest.fixture(params=servers.POSTGRESQL)
+def url(request: pytest.FixtureRequest) -> Iterator[str]:
+    with servers.database(servers.postgresql(request.param)) as url:
+        servers.sql(
+            url,
+            "CREATE TABLE t (id bigint PRIMARY KEY, created timestamptz, updated timestamptz)",
+            "INSERT INTO t VALUES (1, '2024-01-01', '2024-01-02')",
+        )
+        yield url
+
+
+def test_there_and_back(sound: None, cli: Cli, rows: Rows) -> None:
+    """
+    A sound table is enforced, recorded, and taken back.
+    """
+    before = rows("SELECT name FROM sqlite_master WHERE tbl_name = 'services'")
+    done = cli("enforce", URL, *SERVICES)
+    listed = cli("runs", URL)
+    back = cli("unenforce", URL)
+    again = cli("unenforce", URL)
+
+    assert 0 == done.code
+    assert done.out.startswith("services: check done\n")
+    assert "check: the file, for writers" in done.err
+    assert "services: enforce 1, complete" in listed.out
+    assert (0, "services: check taken back\n") == (back.code, back.out)
+    assert (0, "nothing to take back: nothing is enforced\n") == (again.code, again.out)
+    assert before == rows("SELECT name FROM sqlite_master WHERE tbl_name = 'services'")
+    assert 0 == cli("runs", "show", "1", URL).code
+
+
+def test_in_the_way(shop: Path, cli: Cli, rows: Rows) -> None:
+    """
+    Records that break the guard make it exit 1, and nothing is made.
+    """
+    said = cli("enforce", URL, *SERVICES)
+
+    assert 1 == said.code
+    assert "4 records break what is to be enforced: run check and backfill first" in said.out
+    assert [] == rows("SELECT name FROM sqlite_master WHERE name LIKE 'timestamp_guard%'")
+
+
+def test_touches_nothing(shop: Path, cli: Cli, rows: Rows) -> None:
+    """
+    Showing, reporting and writing down touch nothing.
+    """
+    before = shop.read_bytes()
+    shown = cli("enforce", URL, *SERVICES, "--print")
+    report = cli("enforce", URL, *SERVICES, "--report-only")
+    emitted = cli("enforce", URL, *SERVICES, "--emit", "sql")
+
+    assert 0 == shown.code
+    assert (
+        "1. check\n   lock: the file, for writers, about 1 ms: the schema is changed, and no row is looked at"
+        in shown.out
+    )
+    assert "undo: DROP TRIGGER IF EXISTS" in shown.out
+    assert 1 == report.code
+    assert "4 of 6 records would be refused" in report.out
+    assert 0 == emitted.code
+    assert before == shop.read_bytes()
+
+
+def test_json(sound: None, cli: Cli) -> None:
+    """
+    The same for programs.
+    """
+    shown = cli("enforce", URL, *SERVICES, "--print", "--format", "json").json
+    done = cli("enforce", URL, *SERVICES, "--format", "json").json
+    back = cli("unenforce", URL, "--format", "json").json
+
+    assert ["name", "in_place", "statements", "lock", "expected", "undo"] == list(
+        shown["tables"]["services"]["stages"][0]
+    )
+    assert (True, ["check"]) == (done["ok"], done["tables"]["services"]["made"])
+    assert (True, ["check"]) == (back["ok"], back["tables"]["services"]["undone"])
+
+
+def test_files_cannot(tmp_path: Path, cli: Cli) -> None:
+    """
+    A file refuses nothing.
+    """
+    (tmp_path / "a.jsonl").write_text('{"_id": 1, "createdAt": 1, "updatedAt": 2}\n')
+
+    said = cli("enforce", f"jsonl:{tmp_path}/a.jsonl", *MEANING)
+
+    assert 2 == said.code
+    assert "has nothing that could refuse a write" in said.err
+
+
+def test_emitted_sql(sound: None, cli: Cli, rows: Rows, shop: Path) -> None:
+    """
+    The SQL does what enforce does; twice, too.
+    """
+    import sqlite3
+    from contextlib import closing
+
+    said = cli("enforce", URL, *SERVICES, "--emit", "sql")
+    with closing(sqlite3.connect(shop, isolation_level=None)) as database:
+        database.executescript(said.out)
+        database.executescript(said.out)
+        with pytest.raises(sqlite3.IntegrityError, match="timestamp_guard: a row of services breaks"):
+            database.execute(f"INSERT INTO services VALUES ('z', {T0}, NULL)")
+
+
+def test_emitted_sql_served(url: str, cli: Cli) -> None:
+    """
+    On a server, each statement has a timeout.
+    """
+    said = cli("enforce", url, *SERVED, "--fill", "created", "--emit", "sql")
+    statements = said.out.split("-- To take it back:")[0]
+
+    assert 0 == said.code
+    assert statements.count("BEGIN;") == statements.count("SET LOCAL lock_timeout")
+    with servers.connect(url) as user:
+        user.execute(said.out)
+        with pytest.raises(Exception, match="timestamp_guard_check|not-null"):
+            user.execute("INSERT INTO t VALUES (2, NULL, '1999-01-01')")
+
+
+def test_emitted_alembic(url: str, cli: Cli, tmp_path: Path) -> None:
+    """
+    The migration of Alembic goes there and back, and leaves nothing that autogenerate would find.
+    """
+    said = cli("enforce", url, *SERVED, "--fill", "created", "--keep-current", "--emit", "alembic")
+    path = tmp_path / "migration.py"
+    path.write_text(said.out)
+    metadata = sa.MetaData()
+    sa.Table(
+        "t", metadata, sa.Column("id", sa.BigInteger, primary_key=True), sa.Column("created", sa.DateTime(timezone=True)),
+        sa.Column("updated", sa.DateTime(timezone=True), nullable=False),
+    )  # fmt: skip
+    engine = sa.create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
+    before = servers.sql(
+        url, "SELECT conname FROM pg_constraint UNION SELECT tgname FROM pg_trigger UNION SELECT proname FROM pg_proc"
+    )
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection)
+        for step in ("upgrade", "upgrade"):  # killed half-way, it is run again
+            with context.begin_transaction(), Operations.context(context):
+                getattr(_loaded(path), step)()
+        found: Any = compare_metadata(context, metadata)
+        connection.rollback()
+        with pytest.raises(sa.exc.IntegrityError), connection.begin():
+            connection.exec_driver_sql("INSERT INTO t VALUES (2, NULL, '1999-01-01')")
+        with context.begin_transaction(), Operations.context(context):
+            _loaded(path).downgrade()
+    engine.dispose()
+
+    assert [] == found
+    assert before == servers.sql(
+        url, "SELECT conname FROM pg_constraint UNION SELECT tgname FROM pg_trigger UNION SELECT proname FROM pg_proc"
+    )
+
+
+def _loaded(path: Path) -> Any:
+    spec = importlib.util.spec_from_file_location("migration", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_served(url: str, cli: Cli) -> None:
+    """
+    On a server: the whole way, with a gate.
+    """
+    servers.sql(url, "INSERT INTO t VALUES (2, '2024-01-01', NULL)")
+    how = (url, *SERVED, "--fill", "created")
+    first = cli("enforce", *how)
+    filled = cli("backfill", *how)
+    second = cli("enforce", *how)
+    refused = cli("rollback", url)
+    back = cli("unenforce", url)
+    restored = cli("rollback", url)
+
+    assert (1, 0, 0, 2, 0, 0) == tuple(each.code for each in (first, filled, second, refused, back, restored))
+    assert "until then, new ones are held" in first.out
+    assert "unenforce first" in refused.err

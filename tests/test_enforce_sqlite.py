@@ -1,0 +1,388 @@
+"""
+A table of SQLite that refuses by itself what the guard forbids; how it gets there, and back.
+"""
+
+import contextlib
+import sqlite3
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from timestamp_guard import (
+    Field,
+    Guard,
+    Repair,
+    _faults,
+    backfill,
+    enforce,
+    enforcement,
+    in_order,
+    open_store,
+    present,
+    runs,
+    unenforce,
+    updated_at_guard,
+)
+from timestamp_guard.errors import StoreError
+from timestamp_guard.predicate import violations
+from timestamp_guard.stores.sql import enforcing, rebuilding
+
+GUARD = updated_at_guard("updated", "created")
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+FIXED = (
+    present("updated") & in_order(EARLIEST, "updated") & in_order(Field("created") - timedelta(seconds=1), "updated")
+)
+CHAIN = present("updated") & in_order(EARLIEST, "created", "updated", datetime(2100, 1, 1, tzinfo=UTC))
+LOOSE = in_order("created", "updated") & present("created")
+MS = 1_700_000_000_000
+TABLE = "CREATE TABLE t (id INTEGER PRIMARY KEY, created INTEGER, updated INTEGER, note TEXT)"
+FILLED = f"INSERT INTO t SELECT value, {MS}, {MS + 1}, 'x' FROM generate_series"
+RICH = """CREATE TABLE "t" ( -- hand-made, with (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  created INTEGER DEFAULT (strftime('%s', 'now') * 1000), /* , ) */
+  'updated' INTEGER, -- last one was here
+  name TEXT COLLATE NOCASE CHECK (name <> '),('),
+  twice AS (2 * id) STORED,
+  UNIQUE (name)
+  -- the end
+)"""
+WAYS = pytest.mark.parametrize("rebuild", [False, True], ids=["triggers", "rebuild"])
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "app.db"
+
+
+def sql(path: Path, *statements: str) -> list[tuple[Any, ...]]:
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as database:
+        found: list[tuple[Any, ...]] = []
+        for statement in statements:
+            found = database.execute(statement).fetchall()
+        return found
+
+
+def fill(path: Path, rows: int = 20) -> None:
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as database:
+        database.executemany("INSERT INTO t VALUES (?, ?, ?, 'x')", [(n, MS, MS + 1) for n in range(1, rows + 1)])
+
+
+def schema(path: Path) -> list[tuple[Any, ...]]:
+    return sql(path, "SELECT type, name, tbl_name, sql FROM sqlite_master WHERE name NOT LIKE 'timestamp_guard_%' "
+                     "AND tbl_name NOT LIKE 'timestamp_guard_%' OR type = 'trigger' ORDER BY 1, 2")  # fmt: skip
+
+
+def opened(path: Path, encodings: Any = "epoch_ms", **how: Any) -> Any:
+    return open_store(f"sqlite:///{path}", "t", encodings=encodings, **how)
+
+
+def accepted(database: sqlite3.Connection, statement: str, values: tuple[Any, ...] = ()) -> bool:
+    database.execute("SAVEPOINT here")
+    try:
+        database.execute(statement, values)
+    except sqlite3.IntegrityError:
+        return False
+    finally:
+        database.execute("ROLLBACK TO here")
+        database.execute("RELEASE here")
+    return True
+
+
+ANY = st.one_of(
+    st.sampled_from(
+        [None, 0, -1, 1, 2**63 - 1, -(2**63), MS, MS + 1, MS - 1000, MS + 999, 946684800000, 946684799999, 0.0, -1.0]
+    ),
+    st.integers(MS - 3000, MS + 3000),
+    st.integers(-(2**63), 2**63 - 1),
+    st.floats(),
+    st.floats(MS - 3000, MS + 3000),
+    st.text(max_size=3).filter(lambda text: "\x00" not in text and text.isprintable()),
+    st.binary(max_size=3),
+    st.sampled_from(["soon", str(MS), b"x"]),
+)
+
+
+@WAYS
+@pytest.mark.parametrize("guard", [FIXED, CHAIN, LOOSE], ids=["fixed", "chain", "loose"])
+@pytest.mark.parametrize(("declared", "encodings"), [
+    ("", "epoch_ms"), ("INTEGER", "epoch_ms"), ("REAL", "epoch_ms"), ("NUMERIC", {"created": "epoch_ms/s", "updated": "epoch_ms"}),
+])  # fmt: skip
+def test_as_the_predicate_says(path: Path, declared: str, encodings: Any, guard: Guard, *, rebuild: bool) -> None:
+    """
+    An enforced table takes exactly the rows of which the predicate finds nothing wrong: inserted or updated.
+    """
+    sql(path, f"CREATE TABLE t (id INTEGER PRIMARY KEY, created {declared}, updated {declared})",
+        f"CREATE TABLE plain (id INTEGER PRIMARY KEY, created {declared}, updated {declared})",
+        f"INSERT INTO t VALUES (1, {MS}, {MS})")  # fmt: skip
+    each = encodings if isinstance(encodings, dict) else dict.fromkeys(("created", "updated"), encodings)
+    with opened(path, encodings) as store:
+        assert enforce(store, guard, rebuild=rebuild).ok
+
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as database:
+
+        @settings(max_examples=150, deadline=None)
+        @given(ANY, ANY)
+        def agrees(created: Any, updated: Any) -> None:
+            row = (created, updated)
+            database.execute("INSERT OR REPLACE INTO plain VALUES (1, ?, ?)", row)
+            (held,) = database.execute("SELECT created, updated FROM plain").fetchall()
+            sound = not violations(dict(zip(("created", "updated"), held, strict=True)), guard, each, 0)
+
+            assert sound is accepted(database, "INSERT INTO t VALUES (2, ?, ?)", row), held
+            assert sound is accepted(database, "UPDATE t SET created = ?, updated = ?", row), held
+
+        agrees()
+
+
+@WAYS
+def test_back_exactly(path: Path, *, rebuild: bool) -> None:
+    """
+    What is taken back leaves the schema as it was, with all that is the user's.
+    """
+    sql(path, RICH, "CREATE TABLE child (id INTEGER PRIMARY KEY, t INTEGER REFERENCES t (id) ON DELETE CASCADE)",
+        "CREATE VIEW v AS SELECT * FROM t", "CREATE INDEX i ON t (updated)", "CREATE TABLE log (n)",
+        "CREATE TRIGGER mine AFTER INSERT ON t BEGIN INSERT INTO log VALUES (NEW.id); END",
+        "CREATE TRIGGER theirs AFTER INSERT ON child BEGIN UPDATE t SET name = NULL WHERE id = NEW.t; END",
+        *(f"INSERT INTO t (created, updated, name) VALUES ({MS}, {MS}, 'n{n}')" for n in range(10)),
+        "INSERT INTO child SELECT id, id FROM t", "DELETE FROM t WHERE id = 10", "DELETE FROM child WHERE id = 10")  # fmt: skip
+    everything = (
+        "SELECT * FROM t",
+        "SELECT * FROM child",
+        "SELECT * FROM log",
+        "SELECT * FROM sqlite_sequence WHERE name = 't'",
+    )
+    before, rows = schema(path), [sql(path, each) for each in everything]
+    with opened(path) as store:
+        done = enforce(store, GUARD, "updated", keep_current=True, hold_now=True, rebuild=rebuild)
+        held, there = schema(path), [sql(path, each) for each in everything]
+        strict = sql(path, "SELECT \"notnull\" FROM pragma_table_info('t') WHERE name = 'updated'")
+        back = unenforce(store)
+
+    assert done.ok
+    assert before != held
+    assert rows == there
+    assert [(1 if rebuild else 0,)] == strict
+    assert back.ok
+    assert before == schema(path)
+    assert rows == [sql(path, each) for each in everything]
+    assert [("ok",)] == sql(path, "PRAGMA integrity_check")
+
+
+def test_rebuilt_otherwise(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    A table that would not be the same after it was written anew is left as it is.
+    """
+    sql(path, TABLE, "CREATE TABLE child (t REFERENCES t (id) ON DELETE CASCADE)", "CREATE INDEX i ON t (note)")
+    fill(path)
+    before, whole = schema(path), rebuilding.steps
+    monkeypatch.setattr(rebuilding, "steps", lambda *given: (each for each in whole(*given) if "INDEX" not in each))
+
+    with opened(path) as store, pytest.raises(StoreError, match="not the same"):
+        enforce(store, GUARD, "updated", rebuild=True)
+
+    assert before == schema(path)
+
+
+@pytest.mark.parametrize("table", [
+    f"{TABLE.removesuffix(')')}) STRICT", f"{TABLE.removesuffix(')')}) WITHOUT ROWID",
+    TABLE.replace("CREATE TABLE t", "create table [t]"), TABLE.replace("INTEGER PRIMARY KEY", "TEXT PRIMARY KEY NOT NULL"),
+])  # fmt: skip
+def test_rebuilds_every_kind(path: Path, table: str) -> None:
+    """
+    STRICT, WITHOUT ROWID and numbers of rows are kept.
+    """
+    sql(path, table)
+    fill(path)
+    sql(path, "DELETE FROM t WHERE id = 3")
+    before = sql(path, "SELECT * FROM t")
+    kind = sql(path, "SELECT type, wr, strict FROM pragma_table_list('t')")
+    numbers = "SELECT * FROM t" if "WITHOUT ROWID" in table else "SELECT rowid FROM t"
+    places = sql(path, numbers)
+    with opened(path) as store:
+        assert enforce(store, GUARD, "updated", rebuild=True).ok
+        assert enforce(store, GUARD, "updated", rebuild=True).made == ()
+
+    assert (before, kind, places) == (
+        sql(path, "SELECT * FROM t"), sql(path, "SELECT type, wr, strict FROM pragma_table_list('t')"), sql(path, numbers),
+    )  # fmt: skip
+
+
+HOSTILE = ['we"ird', "o'clock", "per%cent %s", "a:b :c", "new\nline", "tick`tock", "[x]", "select", "?", "ü" * 20]
+
+
+@WAYS
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_names(path: Path, name: str, *, rebuild: bool) -> None:
+    """
+    Names are names, whatever is in them.
+    """
+    said = '"' + name.replace('"', '""') + '"'
+    sql(
+        path,
+        f"CREATE TABLE {said} (id INTEGER PRIMARY KEY, created, {said})",
+        f"INSERT INTO {said} VALUES (1, {MS}, {MS})",
+    )
+    before = schema(path)
+    with open_store(f"sqlite:///{path}", name, encodings="epoch_ms") as store:
+        guard = updated_at_guard(name, "created")
+        assert enforce(store, guard, name, rebuild=rebuild, keep_current=True, hold_now=True).ok
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as user:
+            assert not accepted(user, f"INSERT INTO {said} VALUES (2, {MS}, NULL)")
+            assert accepted(user, f"INSERT INTO {said} VALUES (2, {MS}, {MS})")
+        assert unenforce(store).ok
+
+    after = schema(path)
+    if rebuild:  # SQLite writes the name of a table that was renamed in its own way
+        before, after = ([(*row[:3], row[3][row[3].index("(id") :]) for row in rows] for rows in (before, after))
+    assert before == after
+
+
+class Killed(BaseException):
+    """What a process that is killed looks like from within."""
+
+
+@WAYS
+def test_killed_anywhere(path: Path, *, rebuild: bool) -> None:
+    """
+    Killed between any two stages and called again, it ends the same; and so does its way back.
+    """
+    sql(path, TABLE)
+    fill(path)
+
+    def there() -> None:
+        with opened(path) as store:
+            assert enforce(store, GUARD, "updated", keep_current=True, hold_now=True, rebuild=rebuild).ok
+
+    def back() -> None:
+        with opened(path) as store:
+            unenforce(store)
+
+    def killed(number: int, act: Callable[[], None]) -> bool:
+        left = iter(range(number))
+
+        def hook(name: str) -> None:
+            if next(left, None) is None:
+                raise Killed(name)
+
+        _faults.hook = hook
+        try:
+            act()
+        except Killed:
+            return True
+        finally:
+            _faults.hook = None
+        return False
+
+    there()
+    held = schema(path)
+    back()
+    before = schema(path)
+    number = 0
+    while killed(number, there):
+        there()
+        assert held == schema(path)
+        killed(number, back)
+        back()
+        assert before == schema(path)
+        number += 1
+    assert number > 3
+
+
+def test_in_the_way(path: Path) -> None:
+    """
+    Rows that break the guard are counted, and nothing is made until they are filled.
+    """
+    sql(path, TABLE)
+    fill(path)
+    sql(path, "UPDATE t SET updated = NULL WHERE id < 4")
+    before = schema(path)
+    with opened(path) as store:
+        done = enforce(store, GUARD, "updated")
+
+        assert (False, 3, before, []) == (done.ok, done.broken, schema(path), runs(store))
+        assert 3 == enforce(store, GUARD, "updated", report_only=True).broken
+        assert backfill(store, GUARD, Repair("updated", "created")).ok
+        assert enforce(store, GUARD, "updated").ok
+
+
+def test_kept_current(path: Path) -> None:
+    """
+    A change that leaves the field as it is moves it on, never back and never too far; one of nothing does not.
+    """
+    sql(path, TABLE, "PRAGMA journal_mode = WAL")
+    fill(path)
+    with opened(path) as store:
+        assert enforce(store, present("updated"), "updated", keep_current=True).ok
+
+    def updated(number: int = 1) -> int:
+        return int(sql(path, f"SELECT updated FROM t WHERE id = {number}")[0][0])
+
+    sql(path, "UPDATE t SET note = note")
+    assert MS + 1 == updated()
+    sql(path, "UPDATE t SET note = 'y' WHERE id = 1")
+    assert abs(time.time() * 1000 - updated()) < 5000
+    sql(path, "UPDATE t SET updated = 4070908800000 WHERE id = 2", "UPDATE t SET note = 'z' WHERE id = 2")
+    assert updated(2) < time.time() * 1000 + 6000
+    sql(path, "PRAGMA recursive_triggers = ON", "UPDATE t SET note = 'w' WHERE id = 1")
+
+
+def test_by_the_clock(path: Path) -> None:
+    """
+    Rules with NOW are held where that is asked for.
+    """
+    sql(path, TABLE)
+    with opened(path) as store:
+        loose = enforce(store, GUARD)
+        unenforce(store)
+        strict = enforce(store, GUARD, hold_now=True)
+    ahead = int(time.time() * 1000)
+
+    assert any(by.startswith("nothing: a constraint may not look at a clock") for by in loose.held.values())
+    assert all(by.startswith("triggers") for by in strict.held.values())
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as user:
+        assert accepted(user, f"INSERT INTO t VALUES (1, {MS}, {ahead + 2000}, '')")
+        assert not accepted(user, f"INSERT INTO t VALUES (1, {MS}, {ahead + 60000}, '')")
+        assert not accepted(user, f"INSERT INTO t VALUES (1, {ahead + 60000}, {MS}, '')")
+
+
+def test_native(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    A SQLite that adds constraints by itself is asked to, with a way back.
+    """
+    monkeypatch.setattr(enforcing, "native", lambda: True)
+    sql(path, TABLE)
+    with opened(path) as store:
+        stages = enforcement(store, FIXED)
+
+    assert ["check", "not null updated"] == [stage.name for stage in stages]
+    assert stages[0].statements[0].startswith("ALTER TABLE `t` ADD CONSTRAINT `timestamp_guard_check_")
+    assert ("ALTER TABLE `t` ALTER COLUMN `updated` DROP NOT NULL",) == stages[1].undo
+
+
+@pytest.mark.skipif(not enforcing.native(), reason="this SQLite is older than 3.53, of 2026")
+def test_native_there_and_back(path: Path) -> None:
+    """
+    And it does so.
+    """
+    sql(path, TABLE)
+    fill(path)
+    before = schema(path)
+    with opened(path) as store, contextlib.closing(sqlite3.connect(path, isolation_level=None)) as user:
+        assert enforce(store, FIXED).ok
+        assert not accepted(user, "INSERT INTO t VALUES (100, 1, NULL, '')")
+        assert unenforce(store).ok
+
+    assert before == schema(path)
+
+
+@pytest.fixture(autouse=True)
+def _older(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All but the tests of it do without what the newest SQLite can."""
+    if "native" not in request.node.name:
+        monkeypatch.setattr(enforcing, "native", lambda: False)
