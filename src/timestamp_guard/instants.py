@@ -347,7 +347,9 @@ def _read_datetime(raw: Raw, encoding: Encoding) -> Decoded:
     if _is_null(raw):
         return "null"
     if not isinstance(raw, datetime):
-        return "wrong_type"
+        # A time that no datetime can be, as drivers give it: 0000-00-00 00:00:00.
+        zero = isinstance(raw, str) and raw.startswith(encoding.placeholders.prefixes)
+        return "placeholder" if zero else "wrong_type"
     offset = raw.utcoffset()
     if offset is None:
         if encoding.zone is None:

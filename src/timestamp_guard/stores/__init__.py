@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["addresses", "braking", "is_file", "keepers", "open_ledger", "open_store", "tables"]
 
 POSTGRESQL: Final = ("postgresql://", "postgres://")
+MYSQL: Final = ("mysql://", "mariadb://")
 
 STDIN: Final = "-"
 """The address of what comes in: JSON Lines, or one array."""
@@ -38,9 +39,9 @@ def open_store(
     nonfinite: bool = False,
 ) -> OpenStore:
     """
-    Open a store by its address: `sqlite:///app.db`, `postgresql://host/app`, `json:records.json` or
-    `jsonl:records.jsonl`; `env:NAME` stands for the one in that variable of the environment, `file:PATH` for the one in
-    the first line of that file.
+    Open a store by its address: `sqlite:///app.db`, `postgresql://host/app`, `mysql://host/app`,
+    `json:records.json` or `jsonl:records.jsonl`; `env:NAME` stands for the one in that variable of the environment,
+    `file:PATH` for the one in the first line of that file.
 
     *table* may be left out where there is only one; *encodings* says how instants are written, one for all columns or
     one for each; *key* names the columns that identify a row, where the table does not say; *timeout* is for how many
@@ -70,6 +71,10 @@ def open_store(
         from .sql.postgresql.store import PostgresStore
 
         return PostgresStore(url, table, encodings=encodings, key=key, read_only=read_only, timeout=timeout)
+    if url.startswith(MYSQL):
+        from .sql.mysql.store import MysqlStore
+
+        return MysqlStore(url, table, encodings=encodings, key=key, read_only=read_only, timeout=timeout)
     from .sql.sqlite import SqliteStore
 
     return SqliteStore(url, table, encodings=encodings, key=key, read_only=read_only, timeout=timeout)
@@ -119,10 +124,19 @@ def tables(url: str) -> list[str]:
             return listed(server)
         finally:
             server.close()
+    if url.startswith(MYSQL):
+        from .sql.mysql.server import Server as MysqlServer
+        from .sql.mysql.table import tables as in_mysql
+
+        there = MysqlServer(url, read_only=True)
+        try:
+            return in_mysql(there)
+        finally:
+            there.close()
     if not url.startswith("sqlite:"):
         msg = (
-            f"cannot read the address {shown(url)!r}: wanted sqlite:///FILE, postgresql://HOST/DATABASE, json:FILE or "
-            f"jsonl:FILE"
+            f"cannot read the address {shown(url)!r}: wanted sqlite:///FILE, postgresql://HOST/DATABASE, "
+            f"mysql://HOST/DATABASE, json:FILE or jsonl:FILE"
         )
         raise UsageError(msg)
     from .sql.database import Database, path_of

@@ -242,7 +242,7 @@ class SqlGuard:
         """A value for the field *name*, as a parameter."""
         return raw
 
-    def _bare(self, value: Expression) -> Expression:
+    def _bare(self, name: str, value: Expression) -> Expression:  # noqa: ARG002 - as above
         return bare(value)
 
     def _cause(self, name: str, value: Expression) -> Expression:
@@ -275,9 +275,9 @@ class SqlGuard:
         low, high = self._bounded[name]
         tests: list[Expression] = []
         if low:
-            tests.append(self._bare(value) >= self._low(name))
+            tests.append(self._bare(name, value) >= self._low(name))
         if high:
-            tests.append(self._bare(value) < self._high(name))
+            tests.append(self._bare(name, value) < self._high(name))
         if low and high:
             tests += self._between(name, value)
         else:
@@ -343,9 +343,9 @@ class SqlGuard:
                 case "null" | "wrong_type" | "not_finite" | "imprecise" | "placeholder":
                     tests += [self._lacks(name, code)] if required else []
                 case "too_early" if low:
-                    tests.append(sa.and_(present, self._bare(value) < self._low(name)))
+                    tests.append(sa.and_(present, self._bare(name, value) < self._low(name)))
                 case "in_future" if high:
-                    tests.append(sa.and_(present, self._bare(value) >= self._high(name)))
+                    tests.append(sa.and_(present, self._bare(name, value) >= self._high(name)))
                 case "out_of_order":
                     for pair in self.pairs:
                         if pair.fields[1] == name:
@@ -387,7 +387,7 @@ class SqlGuard:
             bit += _CAUSE_BITS
         for name in self.fields:
             low, high = self._bounded[name]
-            value = self._bare(columns[name])
+            value = self._bare(name, columns[name])
             said: Expression = constant(0)
             if low:
                 said = said + self._bit(value < self._low(name), bit)

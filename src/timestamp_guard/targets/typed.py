@@ -25,8 +25,8 @@ from .sql import CAUSES, Expression, SqlGuard, constant
 
 __all__ = ["Kind", "TypedColumn", "TypedGuard", "mends_typed", "speaks_typed"]
 
-Kind: TypeAlias = Literal["whole", "decimal", "float", "text", "instant", "local", "other"]
-"""What a column holds: integers, decimals, doubles, text, instants, local times; anything else."""
+Kind: TypeAlias = Literal["whole", "decimal", "float", "text", "instant", "local", "binary", "other"]
+"""What a column holds: integers, decimals, doubles, text, instants, local times, bytes; anything else."""
 
 NUMBERS: Final = frozenset({"whole", "decimal", "float"})
 MICROSECOND: Final = 1000
@@ -168,7 +168,7 @@ class TypedGuard(SqlGuard):
 
     # -- values
 
-    def _bare(self, value: Expression) -> Expression:
+    def _bare(self, name: str, value: Expression) -> Expression:  # noqa: ARG002 - the signature is that of all guards
         return value
 
     def _cause(self, name: str, value: Expression) -> Expression:

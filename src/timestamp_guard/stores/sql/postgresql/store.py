@@ -439,25 +439,11 @@ class PostgresStore(ServedStore[Column, Window]):
     def _writer_of(self, table: ServedTable[Column]) -> Writer:
         return Writer(cast("Table", table), self.ledger)
 
-    def _restore(self, table: ServedTable[Column], column: Column, values: Mapping[str, Any]) -> tuple[int, int, int]:
-        """
-        Give a stretch of changes back: how many there are, how many rows were, how many of those hold something else.
+    def _twice(self, table: ServedTable[Column]) -> Prepared:
+        return self._writer_of(table).twice()
 
-        A row that was written moves on, and may be met and written again: such changes are taken back from the newest,
-        one by one.
-        """
-        writer = self._writer_of(table)
-        said = writer.undo(column)
-        if not self.server.rows(writer.twice(), values):
-            return self._counted(said, values)
-        total = [0, 0, 0]
-        for number in range(values["top"], values["bottom"] - 1, -1):
-            found = self._counted(said, {**values, "bottom": number, "top": number})
-            total = [one + other for one, other in zip(total, found, strict=True)]
-        return total[0], total[1], total[2]
-
-    def _counted(self, said: Any, values: Mapping[str, Any]) -> tuple[int, int, int]:
-        ((there, restored, lost),) = self.server.rows(said, values)
+    def _counted(self, table: ServedTable[Column], column: Column, values: Mapping[str, Any]) -> tuple[int, int, int]:
+        ((there, restored, lost),) = self.server.rows(self._writer_of(table).undo(column), values)
         return there, restored, lost
 
     # -- proof

@@ -366,6 +366,20 @@ class ServedStore(ABC, Generic[C, W]):
             raise self._not_held(column)
         return there, restored
 
+    def _restore(self, table: ServedTable[C], column: C, values: Mapping[str, Any]) -> tuple[int, int, int]:
+        """
+        Give a stretch of changes back: how many there are, how many rows were, how many of those hold something else.
+
+        A row may be met and written again: such changes are taken back from the newest, one by one.
+        """
+        if not self.server.rows(self._twice(table), values):
+            return self._counted(table, column, values)
+        total = [0, 0, 0]
+        for number in range(values["top"], values["bottom"] - 1, -1):
+            found = self._counted(table, column, {**values, "bottom": number, "top": number})
+            total = [one + other for one, other in zip(total, found, strict=True)]
+        return total[0], total[1], total[2]
+
     def _as_it_was(self, run: Run) -> ServedTable[C]:
         """
         The table with the key by which *run* remembers rows, whatever it is opened with now.
@@ -460,8 +474,12 @@ class ServedStore(ABC, Generic[C, W]):
         """How many rows of a stretch of changes hold what they did before."""
 
     @abstractmethod
-    def _restore(self, table: ServedTable[C], column: C, values: Mapping[str, Any]) -> tuple[int, int, int]:
+    def _counted(self, table: ServedTable[C], column: C, values: Mapping[str, Any]) -> tuple[int, int, int]:
         """Give a stretch of changes back: how many there are, how many rows were, how many of those hold something else."""
+
+    @abstractmethod
+    def _twice(self, table: ServedTable[C]) -> Prepared:
+        """Whether a row was changed twice in a stretch, so that the order matters."""
 
     @abstractmethod
     def _overlap(self, table: ServedTable[C]) -> Prepared:

@@ -1,0 +1,534 @@
+"""
+A table of MariaDB or MySQL: judged and mended by the server itself where SQL can say it exactly, else row by row in
+Python, in the same transaction and with the same ledger.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from attrs import frozen
+
+from ....engine.stepwise import Estimate, Tally, fairly
+from ....engine.stepwise import assess as assess_pages
+from ....engine.stepwise import survey as survey_pages
+from ....errors import NoIdentity, UsageError
+from ....instants import Cause, Encodings, Raw, encodings_for
+from ....job import Job
+from ....ledger import Change, Cursor, Key, Run, freeze
+from ....predicate import Fault, violations
+from ....repairs import Mend, needs
+from ....rules import Guard, Moment, Pair
+from ....targets.typed import mends_typed, speaks_typed
+from ...base import Assessment, Clock, Page, Sample, Step, Survey
+from ..connection import Prepared
+from ..served.server import Refused
+from ..served.store import PATIENCE_NS, ServedStore, key_of
+from ..served.table import ServedTable
+from .guard import MysqlGuard, written
+from .ledger import ServerLedger
+from .server import Server, quoted
+from .statements import Look, Statements, Writer, by_server, held_by
+from .table import Column, Table, reflect
+from .values import given, kept, thawed
+
+__all__ = ["MysqlStore"]
+
+SEEK: Final = 20_000
+"""How many rows one look for work passes at most."""
+
+CHUNK: Final = 500
+"""How many rows that Python judged go into one statement."""
+
+TRANSACTIONAL: Final = frozenset({"innodb", "rocksdb", "tokudb", "ndbcluster"})
+
+Place = tuple[str, ...]
+"""The key of a row, as it is kept."""
+
+
+@frozen
+class Window:
+    """
+    A stretch of the table in the order of its key, from after one place to another, with so many rows of work.
+
+    `rows` is None where SQL judges; else what Python judged: the key, the columns and the mend of each row.
+    """
+
+    after: Place | None
+    last: Place
+    count: int
+    rows: Sequence[tuple[Sequence[Raw], Mapping[str, Raw], Mend]] | None = None
+
+    @property
+    def work(self) -> bool:
+        """Whether there is any."""
+        return self.count > 0
+
+
+class MysqlStore(ServedStore[Column, Window]):
+    """
+    One table of MariaDB or MySQL; its ledger is in the database of the table. Close it, or use it as a context manager.
+
+    *table* may be `database.table`; *key* names the columns that identify a row, where the table does not say.
+
+    Raises:
+        UsageError: there is no such table or column.
+        StoreError: the server cannot be reached, or refuses.
+    """
+
+    pause_trigger = (
+        "Drop the trigger for as long as the run takes (SHOW CREATE TRIGGER tells how it was made), and make it again "
+        "after"
+    )
+    dump = "mysqldump or mariadb-dump"
+    server: Server
+    table: Table
+    ledger: ServerLedger
+
+    def __init__(
+        self,
+        url: str,
+        table: str,
+        *,
+        encodings: Encodings,
+        key: str | Sequence[str] | None = None,
+        read_only: bool = False,
+        timeout: float = 5.0,
+    ) -> None:
+        self.encodings = encodings
+        self.server = Server(url, read_only=read_only, timeout=timeout)
+        try:
+            self.table = reflect(self.server, table, [key] if isinstance(key, str) else key)
+            self._declared_key = key is not None
+            self.server.schema = self.table.schema
+            self.ledger = ServerLedger(self.server, self.table)
+        except BaseException:
+            self.server.close()
+            raise
+        self._writer = Writer(self.table, self.ledger)
+        self._said: tuple[Job, bool] | None = None
+        self._prepared: tuple[Job, bool, Statements] | None = None
+        self._top: Place | None = None
+        self._stretch: tuple[Place, Place] | None = None
+        super().__init__()
+
+    # -- reading
+
+    def scan(self, after: Cursor, limit: int) -> Page:
+        """Rows in the order of their key, with all their columns; of a table without one, as they are stored."""
+        return self._lasting(lambda: self._scan(self.fields(), after, limit))
+
+    def _scan(self, names: Sequence[str], after: Cursor, limit: int) -> Page:
+        width = len(self.table.key)
+        if not width:
+            passed = int(after or 0)
+            rows = self.server.rows(self._writer.stored(names, paged=True), {"limit": limit, "passed": passed})
+            numbered = [(passed + index, dict(zip(names, row, strict=True))) for index, row in enumerate(rows, 1)]
+            return Page(numbered, passed + limit if len(rows) == limit else None)
+        place = tuple(after) if after is not None else None
+        values = {"limit": limit, **self._at("after", place)}
+        rows = self.server.rows(self._writer.page(names, after=after is not None), values)
+        records = [(key_of(row[:width]), dict(zip(names, row[width:], strict=True))) for row in rows]
+        return Page(records, list(_place(rows[-1][:width])) if len(rows) == limit else None)
+
+    def _at(self, mark: str, place: Place | None) -> dict[str, Any]:
+        """A place as parameters."""
+        if place is None:
+            return {}
+        kinds = [self.table.column(name).kind for name in self.table.key]
+        return {
+            f"{mark}_{index}": given(thawed(text, kind))
+            for index, (text, kind) in enumerate(zip(place, kinds, strict=True))
+        }
+
+    def survey(self, guard: Guard, clock: Clock, samples: int) -> Survey:
+        """Look at every row once, in one view of the data."""
+        return self._lasting(lambda: self._survey(guard, clock, samples))
+
+    def _survey(self, guard: Guard, clock: Clock, samples: int) -> Survey:
+        encodings = encodings_for(guard.fields, self.encodings)
+        held = held_by(self.table, guard.fields)
+        with self.server.reading():
+            if not speaks_typed(guard, encodings, {name: each.typed for name, each in held.items()}):
+                if self.table.key:
+                    return survey_pages(_Columns(self, guard.fields), guard, clock, samples)
+                tally = Tally(guard, encodings, samples)
+                now = clock()
+                for number, record in self._stored(guard.fields):
+                    tally.see(number, record, now)
+                return tally.survey()
+            judged = MysqlGuard(guard, encodings, held)
+            moment = Moment.at(clock())
+            look = Look(self._writer, judged)
+            faults: Counter[Fault] = Counter()
+            undecided: Counter[tuple[Pair, Cause]] = Counter()
+            causes: Counter[tuple[str, Cause]] = Counter()
+            kept_: dict[Fault, list[Sample]] = {}
+            records = broken = 0
+            limits = judged.limits(moment)
+            for signature, count, *places in self.server.rows(look.survey, limits):
+                records += count
+                if not signature:
+                    continue
+                found = judged.decode(int(signature))
+                broken += count if found.faults else 0
+                for fault in found.faults:
+                    faults[fault] += count
+                for cause in found.causes:
+                    causes[cause] += count
+                for pair in found.undecided:
+                    undecided[pair] += count
+                if found.faults and samples:
+                    rows = self._samples(look, places, {**limits, "signature": int(signature)})
+                    for key, record in rows:
+                        for violation in violations(record, guard, encodings, moment):
+                            each = kept_.setdefault(violation.fault, [])
+                            if len(each) < samples and all(key != other.key for other in each):
+                                each.append(Sample(key, violation))
+        return Survey(records, broken, faults, undecided, causes, fairly(kept_, samples) if samples else ())
+
+    def _stored(self, names: Sequence[str]) -> Iterator[tuple[int, Mapping[str, Raw]]]:
+        """All rows of a table without a key, numbered."""
+        for number, row in enumerate(self.server.stream(self._writer.stored(names)), 1):
+            yield number, dict(zip(names, row, strict=False))
+
+    def _samples(
+        self, look: Look, places: Sequence[Any], values: Mapping[str, Any]
+    ) -> Iterator[tuple[Key, Mapping[str, Raw]]]:
+        """The first and the last row of a kind; two of them, where a row has no key, and then no key."""
+        width, fields = len(self.table.key), look.guard.fields
+        if not width:
+            for row in self.server.rows(look.sample_of(), values):
+                yield "(no key)", dict(zip(fields, row, strict=True))
+            return
+        if width == 1:
+            marks = [_place([each]) for each in places]
+        else:
+            marks = [tuple(bytes.fromhex(part).decode() for part in each.split(",")) for each in places]
+        for row in self.server.rows(look.sample(), {**self._at("after", marks[0]), **self._at("last", marks[1])}):
+            yield key_of(row[:width]), dict(zip(fields, row[width:], strict=True))
+
+    def _thawed_key(self, texts: Sequence[str | None]) -> Key:
+        """A key that came as text."""
+        if not self.table.key:
+            return "(no key)"
+        return key_of([thawed(each, self.table.column(name).kind) for each, name in zip(texts, self.key, strict=True)])
+
+    def assess(self, job: Job, clock: Clock, samples: int, run: Run | None = None) -> Assessment:
+        """Count what there is to do, in one view of the data."""
+        return self._lasting(lambda: self._assess(job, clock, samples, run))
+
+    def _assess(self, job: Job, clock: Clock, samples: int, run: Run | None) -> Assessment:
+        skipping = run is not None and run.counts.quarantined > 0
+        skipped = self.ledger.quarantined(run) if run is not None and skipping else []
+        kind = self.table.column(job.field).kind
+        with self.server.reading():
+            if not self._sql(job):
+                names = needs(job.repair, job.guard)
+                if self.table.key:
+                    return assess_pages(_Columns(self, names), job, clock, samples, skipped)
+                estimate, moment = Estimate(job, samples, skipped), job.moment(clock())
+                for number, record in self._stored(names or self.fields()):
+                    estimate.see(number, record, moment)
+                return estimate.assessment()
+            said = self._statements(job, skipping=skipping)
+            values = said.values(job, job.moment(clock())) | ({"run": run.id} if run is not None else {})
+            mendable: Counter[int] = Counter()
+            unrepairable = 0
+            for candidate, count in self.server.rows(said.count, values):
+                if candidate is None:
+                    unrepairable += count
+                else:
+                    mendable[int(candidate)] += count
+            shown: list[Change] = []
+            hopeless: list[Key] = []
+            for row in self.server.rows(said.some, {**values, "limit": samples}) if samples and mendable else ():
+                before, after, candidate, *key = row
+                source = str(job.repair.candidates[int(candidate)])
+                shown.append(Change(self._thawed_key(key), job.field, before, thawed(after, kind), source))
+            if samples and unrepairable:
+                rows = self.server.rows(said.hopeless, {**values, "limit": samples})
+                hopeless = [self._thawed_key(row) for row in rows]
+            return Assessment(mendable, unrepairable, shown, hopeless)
+
+    def statements(self, job: Job) -> Sequence[str]:
+        """What a step runs and locks, and the triggers that its writes set off."""
+        said = []
+        column = self.table.column(job.field)
+        if self._sql(job):
+            said.append(self._statements(job, skipping=False).readable(self._writer, column, job))
+        else:
+            said.append(f"{job.field} of {self.name} is judged row by row in Python, and written by compare-and-set")
+        said.append(
+            "locks: the rows of one step, for about 20 ms at a time; readers never wait, and rows that others hold are "
+            "passed over and left for the next sweep"
+        )
+        kept_ = [each.name for each in self.table.columns if each.touched and each.name != job.field]
+        if kept_:
+            said.append(f"{', '.join(kept_)} would follow the present time (ON UPDATE), and is kept as it is")
+        said += [f"trigger {each.name} will be set off by each write" for each in self.table.triggers if each.on_update]
+        return said
+
+    # -- finding
+
+    def _quoted(self, name: str) -> str:
+        return quoted(name)
+
+    def _refuse_more(self, job: Job) -> None:  # noqa: ARG002 - see ServedStore
+        if self.table.engine.lower() not in TRANSACTIONAL:
+            msg = (
+                f"{self.name} is stored by {self.table.engine or 'an engine'} that knows no transactions, so a step could "
+                f"be half made: ALTER TABLE {self.table.source} ENGINE = InnoDB"
+            )
+            raise UsageError(msg)
+        for name in self.table.key:
+            column = self.table.column(name)
+            if column.kind == "other" and column.base != "date":
+                msg = (
+                    f"the key {name} of {self.name} is declared {column.declared}, and values of that type are not "
+                    f"found again exactly: name another key"
+                )
+                raise NoIdentity(msg)
+
+    def _cursor(self, found: Window) -> Cursor:
+        return list(found.last)
+
+    def _is_cursor(self, cursor: Cursor) -> bool:
+        return (
+            isinstance(cursor, list)
+            and len(cursor) == len(self.table.key)
+            and all(isinstance(each, str) for each in cursor)
+        )
+
+    def _fraction(self, found: Window) -> float | None:  # noqa: ARG002 - see ServedStore
+        return None
+
+    def _find(self, job: Job, run: Run, clock: Clock, limit: int) -> Window | None:
+        """The next window that may hold work; None at the end of the table."""
+        writer, width = self._writer, len(self.table.key)
+        after: Place | None = None
+        if run.cursor is None or self._top is None:
+            # What is added since is for the next sweep.
+            rows = self.server.rows(writer.end())
+            self._top = _place(rows[0]) if rows else None
+        if run.cursor is not None:
+            after = tuple(run.cursor)
+        if self._top is None:
+            return None
+        began = time.monotonic_ns()
+        while True:
+            values = self._at("after", after)
+            last = self._end_of_stretch(after, values)
+            if last is None:
+                return None
+            if not self._sql(job):
+                return self._judge(job, run, clock, limit, after, last)
+            said = self._statements(job, skipping=run.counts.quarantined > 0)
+            values |= said.values(job, job.moment(clock())) | {"run": run.id} | self._at("last", last)
+            rows = self.server.rows(said.last_of(writer, after=after is not None), {**values, "limit": limit - 1})
+            if rows:
+                return Window(after, _place(rows[0][:width]), limit)
+            ((count,),) = self.server.rows(said.left(writer, after=after is not None), values)
+            if count or time.monotonic_ns() - began > PATIENCE_NS:
+                return Window(after, last, count)
+            after = last
+
+    def _end_of_stretch(self, after: Place | None, values: Mapping[str, Any]) -> Place | None:
+        """Where a look for work ends that begins after a place; None where nothing is left."""
+        if self._stretch is not None and after is not None and after == self._stretch[0]:
+            return self._stretch[1]
+        there, top = after is not None, self._at("last", self._top)
+        rows = self.server.rows(self._writer.further(after=there), {**values, **top, "limit": SEEK - 1})
+        if rows:
+            return _place(rows[0])
+        rows = self.server.rows(self._writer.any_left(after=there), {**values, **top})
+        return self._top if rows else None
+
+    def _judge(self, job: Job, run: Run, clock: Clock, limit: int, after: Place | None, last: Place) -> Window:
+        """The next rows that hold work, judged in Python, outside of any transaction that writes."""
+        names = needs(job.repair, job.guard) or self.fields()
+        skipped = {freeze(each.key) for each in self.ledger.quarantined(run)} if run.counts.quarantined else set()
+        width, chunk = len(self.table.key), max(limit, 100)
+        values = {**self._at("after", after), **self._at("last", last), "limit": chunk}
+        rows = self.server.rows(self._writer.page(names, after=after is not None, last=True), values)
+        if len(rows) == chunk:
+            last = _place(rows[-1][:width])
+        work: list[tuple[Sequence[Raw], Mapping[str, Raw], Mend]] = []
+        moment = job.moment(clock())
+        for row in rows:
+            record = dict(zip(names, row[width:], strict=True))
+            if not job.broken(record, moment) or (skipped and freeze(key_of(row[:width])) in skipped):
+                continue
+            mend = job.mend(record, moment)
+            if mend is not None:
+                work.append((row[:width], record, mend))
+                if len(work) >= limit:
+                    last = _place(row[:width])
+                    break
+        return Window(after, last, len(work), work)
+
+    # -- writing
+
+    def _write(self, job: Job, run: Run, found: Window, clock: Clock) -> tuple[int, int, int | None, int | None]:
+        """Lock and record the work of a window, then give the rows what was recorded, and prove it."""
+        column = self.table.column(job.field)
+        if found.rows is None:
+            made, refused, since = self._record(job, run, found, clock, column)
+        else:
+            made, refused, since = self._record_judged(job, run, found.rows, column)
+        if not made:
+            return 0, refused, None, None
+        values = {"run": run.id, "since": since}
+        ((first, last, count),) = self.server.rows(self._writer.numbers(), values)
+        found_again = self.server.run(self._writer.made(column), values).rowcount
+        if not made == count == found_again:
+            raise Refused(f"of {made} rows that were locked {found_again} were found again by their key")
+        if self._watched() or not self._sure(job, found):
+            ((held,),) = self.server.rows(self._writer.proof(column), values)
+            if held != made:
+                raise self._not_held(column)
+        return made, refused, first, last
+
+    def _sure(self, job: Job, found: Window) -> bool:
+        """Whether a column is given only what a column of the same type held."""
+        return found.rows is None and all(hasattr(each, "name") for each in job.repair.candidates)
+
+    def _record(self, job: Job, run: Run, found: Window, clock: Clock, column: Column) -> tuple[int, int, int]:
+        said = self._statements(job, skipping=run.counts.quarantined > 0)
+        there = found.after is not None
+        values = {"run": run.id, **self._at("after", found.after), **self._at("last", found.last)}
+        values |= said.values(job, job.moment(clock()))
+        outcome = self.server.run(said.record(self._writer, column, after=there), values)
+        made, refused = outcome.rowcount, 0
+        if made < found.count:
+            # Others hold some of them, or have mended them meanwhile.
+            ((count,),) = self.server.rows(said.left(self._writer, after=there), values)
+            refused = max(0, count - made)
+        return made, refused, outcome.number
+
+    def _record_judged(
+        self,
+        job: Job,
+        run: Run,
+        rows: Sequence[tuple[Sequence[Raw], Mapping[str, Raw], Mend]],
+        column: Column,
+    ) -> tuple[int, int, int]:
+        """Lock and record the rows that still are what was judged."""
+        width = len(self.table.key)
+        names = needs(job.repair, job.guard) or self.fields()
+        made, since = 0, 0
+        for start in range(0, len(rows), CHUNK):
+            judged = rows[start : start + CHUNK]
+            keys = {
+                f"k{number}_{index}": given(part)
+                for number, (key, _, _) in enumerate(judged)
+                for index, part in enumerate(key)
+            }
+            locked = {
+                _place(row[:width]): row[width:]
+                for row in self.server.rows(self._writer.locked(names, column, len(judged)), keys)
+            }
+            values: dict[str, Any] = {"run": run.id}
+            count = 0
+            for key, record, mend in judged:
+                now = locked.get(_place(key))
+                if now is None or _differs(record, dict(zip(names, now[width + 1 :], strict=True))):
+                    continue
+                values |= {f"k{count}_{index}": text for index, text in enumerate(now[:width])}
+                values |= {
+                    f"b{count}": now[width],
+                    f"a{count}": written(column, mend.after),
+                    f"c{count}": mend.candidate,
+                }
+                count += 1
+            if count:
+                outcome = self.server.run(self._writer.recorded(column, count), values)
+                since = since or outcome.number
+                made += count
+        return made, len(rows) - made, since
+
+    def _made(self, found: Window, made: int) -> None:  # noqa: ARG002 - see ServedStore
+        self._stretch = None
+
+    def _quarantine(self, run: Run, found: Window, reason: str) -> Step:
+        """Set the one row of a failed step aside, and go on after it."""
+        place = _place(found.rows[0][0]) if found.rows else found.last
+        if found.rows is None and self._prepared is not None:
+            place = self._only(run, found) or place
+        values = {"run": run.id, "reason": reason, **self._at("last", place)}
+        return self._set_aside(run, self._writer.set_aside(), values, list(found.last))
+
+    def _only(self, run: Run, found: Window) -> Place | None:
+        """Where the one row of a window is."""
+        assert self._prepared is not None  # noqa: S101 - asked before
+        job, _, said = self._prepared
+        values = {"run": run.id, **self._at("after", found.after), **self._at("last", found.last), "limit": 0}
+        values |= said.values(job, job.moment(self.now()))
+        rows = self._lasting(
+            lambda: self.server.rows(said.last_of(self._writer, after=found.after is not None), values)
+        )
+        return _place(rows[0]) if rows else None
+
+    # -- the way back
+
+    def _change_aside(self, table: ServedTable[Column]) -> Prepared:
+        return self._writer_of(table).change_aside()
+
+    def _as_before(self, table: ServedTable[Column], column: Column, values: Mapping[str, Any]) -> int:
+        return int(self.server.rows(self._writer_of(table).undone(column), values)[0][0])
+
+    def _overlap(self, table: ServedTable[Column]) -> Prepared:
+        return self._writer_of(table).overlap()
+
+    def _twice(self, table: ServedTable[Column]) -> Prepared:
+        return self._writer_of(table).twice()
+
+    def _counted(self, table: ServedTable[Column], column: Column, values: Mapping[str, Any]) -> tuple[int, int, int]:
+        writer = self._writer_of(table)
+        ((there,),) = self.server.rows(writer.there(), values)
+        return there, self.server.run(writer.undo(column), values).rowcount, 0
+
+    def _writer_of(self, table: ServedTable[Column]) -> Writer:
+        assert isinstance(table, Table)  # noqa: S101 - ours is
+        return Writer(table, self.ledger)
+
+    # -- statements
+
+    def _sql(self, job: Job) -> bool:
+        if self._said is None or self._said[0] is not job:
+            held = held_by(self.table, [*dict.fromkeys((*job.guard.fields, *job.encodings))])
+            types = {name: each.typed for name, each in held.items()}
+            said = speaks_typed(job.guard, job.encodings, types) and mends_typed(job.repair, job.encodings, types)
+            self._said = (job, said)
+        return self._said[1]
+
+    def _statements(self, job: Job, *, skipping: bool) -> Statements:
+        if self._prepared is None or self._prepared[0] is not job or self._prepared[1] != skipping:
+            self._prepared = (job, skipping, by_server(self._writer, job, skipping=skipping))
+        return self._prepared[2]
+
+
+class _Columns:
+    """A table of which only some columns are read, in one view of the data."""
+
+    def __init__(self, store: MysqlStore, names: Sequence[str] | None) -> None:
+        self.name, self.encodings = store.name, store.encodings
+        self._store = store
+        self._names = list(names) if names is not None else list(store.fields())
+
+    def scan(self, after: Cursor, limit: int) -> Page:
+        return self._store._scan(self._names, after, limit)  # noqa: SLF001 - a view of it
+
+
+def _place(key: Sequence[Raw]) -> Place:
+    return tuple(kept(part) for part in key)
+
+
+def _differs(record: Mapping[str, Raw], other: Mapping[str, Raw]) -> bool:
+    """Whether a row is not what it was: a float that is 0 may have become -0."""
+    return any(
+        type(value) is not type(other[name]) or repr(value) != repr(other[name]) for name, value in record.items()
+    )
