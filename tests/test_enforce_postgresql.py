@@ -466,22 +466,24 @@ def test_report_only(url: str) -> None:
     assert [(None,)] == servers.sql(url, "SELECT to_regclass('timestamp_guard_runs')")
 
 
-def test_rollback_waits(url: str) -> None:
+def test_rollback_takes_it_back_first(url: str) -> None:
     """
-    A backfill is not taken back under an enforcement that would refuse the old values; after it, it is.
+    An enforcement would refuse the old values: so a rollback takes it back before them.
     """
     servers.sql(url, TABLE, FILLED, "UPDATE t SET updated = NULL WHERE id < 4")
+    before = catalogue(url)
     with opened(url) as store:
         backfill(store, GUARD, REPAIR)
         done = enforce(store, GUARD, repair=REPAIR)
         assert done.run is not None
 
-        with pytest.raises(UsageError, match="unenforce first"):
-            rollback(store)
         with pytest.raises(UsageError, match="unenforce takes it back"):
             rollback(store, done.run.id)
-        unenforce(store)
+        assert before != catalogue(url)
         assert 3 == rollback(store).counts.changed
+
+    assert before == catalogue(url)
+    assert 3 == len(servers.sql(url, "SELECT 1 FROM t WHERE updated IS NULL"))
 
 
 # -- triggers

@@ -13,18 +13,22 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from .engine import Enforcement as Enforcement
+    from .engine import Migration as Migration
     from .engine import Pace as Pace
     from .engine import Plan as Plan
     from .engine import Profile as Profile
+    from .engine import Verification as Verification
     from .engine import backfill as backfill
     from .engine import check as check
     from .engine import enforce as enforce
     from .engine import enforcement as enforcement
+    from .engine import migrate as migrate
     from .engine import plan as plan
     from .engine import profile as profile
     from .engine import rollback as rollback
     from .engine import runs as runs
     from .engine import unenforce as unenforce
+    from .engine import verify as verify
     from .engine import violations as violations
     from .errors import InvalidTimestamps as InvalidTimestamps
     from .errors import StoreError as StoreError
@@ -58,18 +62,22 @@ if TYPE_CHECKING:
 _HOMES: Final = {
     "engine": (
         "Enforcement",
+        "Migration",
         "Pace",
         "Plan",
         "Profile",
+        "Verification",
         "backfill",
         "check",
         "enforce",
         "enforcement",
+        "migrate",
         "plan",
         "profile",
         "rollback",
         "runs",
         "unenforce",
+        "verify",
         "violations",
     ),
     "errors": ("InvalidTimestamps", "StoreError", "TimestampGuardError", "UsageError"),

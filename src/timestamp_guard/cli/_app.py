@@ -18,6 +18,7 @@ COMMANDS: Final = {
     "plan": "Show what a backfill would write; write nothing.",
     "backfill": "Fill what is missing, so that it can be taken back.",
     "rollback": "Take a backfill back, exactly.",
+    "migrate": "Make the field required: look, hold new writes, fill, prove, enforce, prove again.",
     "verify": "Prove that it is so: every record anew, and the ledger against the data.",
     "enforce": "Have the store itself refuse what breaks the guard.",
     "unenforce": "Take back what enforce made, and nothing else.",

@@ -61,7 +61,7 @@ def sql(table: str, guard: str, url: str, stages: Sequence[Stage]) -> str:
     """The stages that are not in place, each in a transaction, and how to take them back as a comment."""
     _ensure_said(stages)
     served = not url.startswith("sqlite:")
-    lines = _commented(f"{table}: {guard}") + ["-- Each step is a transaction of its own: do not run them in one."]
+    lines = [*_commented(f"{table}: {guard}"), "-- Each step is a transaction of its own: do not run them in one."]
     made = [stage for stage in stages if not stage.in_place]
     for stage in made:
         lines += ["", *_commented(f"{stage.name}: {stage.lock}, {stage.expected}"), "BEGIN;"]
