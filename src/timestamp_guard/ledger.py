@@ -23,6 +23,7 @@ from .instants import ABSENT, Raw, brief, show
 from .job import Job
 
 __all__ = [
+    "PURGED",
     "Action",
     "Change",
     "Counts",
@@ -45,6 +46,9 @@ Cursor: TypeAlias = Any
 
 Action: TypeAlias = Literal["backfill", "rollback", "enforce", "migrate"]
 Status: TypeAlias = Literal["running", "complete", "incomplete", "stopped"]
+
+PURGED: Final = "what it changed was purged"
+"""Why a run cannot be taken back that could be once."""
 
 VERSION: Final = 1
 """The version of the ledger's form."""
@@ -141,6 +145,11 @@ class Run:
     def open(self) -> bool:
         """Whether it can be continued."""
         return self.status in {"running", "stopped"}
+
+    @property
+    def purged(self) -> bool:
+        """Whether what it changed is not known any more."""
+        return self.reason == PURGED
 
     @property
     def touched(self) -> int:
@@ -274,6 +283,10 @@ class Ledger(Protocol):
         """The records that could not be written."""
         ...
 
+    def purge(self, run: Run) -> Run:
+        """Forget what the run, which is over, changed and could not write: it cannot be taken back then."""
+        ...
+
 
 def find(ledger: Ledger, number: int, table: str | None = None) -> Run:
     """
@@ -372,6 +385,13 @@ class MemoryLedger:
     def quarantined(self, run: Run) -> list[Quarantined]:
         """See :class:`Ledger`."""
         return list(self._quarantined.get(self._id(run), ()))
+
+    def purge(self, run: Run) -> Run:
+        """See :class:`Ledger`."""
+        run = self.save(evolve(run, reason=PURGED))
+        self._made.pop(self._id(run), None)
+        self._quarantined.pop(self._id(run), None)
+        return run
 
     def _fence(self, run: Run) -> None:
         if self._runs[self._id(run)].generation != run.generation:

@@ -33,9 +33,9 @@ class Recorded:
 
 
 @contextlib.contextmanager
-def recorded(outcome: Outcome, url: str | None, chosen: Chosen) -> Iterator[list[Recorded]]:
+def recorded(outcome: Outcome, url: str | None, chosen: Chosen, *, write: bool = False) -> Iterator[list[Recorded]]:
     """
-    The ledgers of all stores that were chosen; reading them creates nothing.
+    The ledgers of all stores that were chosen, to be read or, with *write*, changed; reading them creates nothing.
 
     Raises:
         UsageError: a table is not there and never was.
@@ -52,7 +52,7 @@ def recorded(outcome: Outcome, url: str | None, chosen: Chosen) -> Iterator[list
             with outcome.store(place, alone=len(asked) == 1):
                 known = dict.fromkeys(tables(place))
                 for keeper in keepers(place):
-                    store = stack.enter_context(open_store(place, keeper, encodings="epoch_ms", read_only=True))
+                    store = stack.enter_context(open_store(place, keeper, encodings="epoch_ms", read_only=not write))
                     known |= dict.fromkeys(run.table for run in store.ledger.runs())
                     ledgers.append(Recorded(place, store.ledger, names))
                 for name in names if known else ():

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections import Counter
+from datetime import timedelta
 from typing import Annotated, Any, TypeAlias
 
 from cyclopts import App, Parameter
 
-from ..instants import brief, show
+from ..engine.care import origins, purgeable
+from ..errors import UsageError
+from ..instants import brief, parse_duration, show
 from ..ledger import Change, Ledger, Run, export
 from ..report import jsonable
 from ._options import ANY, Chosen, Form, Url
@@ -105,6 +110,96 @@ def export_run(run: Number, url: Url = None, /, *, chosen: Chosen = ANY, form: F
             say(_line(change))
         for each in place.ledger.quarantined(one):
             say(f"{brief(each.key)} could not be written: {each.reason}")
+    return 0
+
+
+@app.command(name="trace")
+def trace_record(
+    key: Annotated[str, Parameter(help="The key of the record, as `check` and `plan` show it.")],
+    url: Url = None,
+    /,
+    *,
+    chosen: Chosen = ANY,
+    form: Form = "text",
+) -> int:
+    """Say which run gave a record its value, and where that came from.
+
+    The newest change first, with what stood there before.
+
+      timestamp-guard runs trace 4711 --table services
+    """
+    entries: list[dict[str, Any]] = []
+    with recorded(Outcome(), url, chosen) as ledgers:
+        for each in ledgers:
+            for table in dict.fromkeys(run.table for run in each.runs()):
+                for read in _keys(key):
+                    for run, change, back in origins(each.ledger, table, read):
+                        taken = None if back is None else back.id
+                        entries.append({"table": table, "run": run.id, "taken_back_by": taken, **_entry(change)})
+                        if form == "text":
+                            said = f" (taken back by run {taken})" if taken is not None else ""
+                            say(f"{show(run.started)[:19]}Z  {table}: run {run.id}: {_line(change)}{said}")
+    if form == "json":
+        say_json({"ok": True, "changes": entries})
+    elif not entries:
+        say(f"no run changed {key}")
+    return 0
+
+
+def _keys(text: str) -> list[Any]:
+    """What a key that was typed can be: text, a number, or several of these in a JSON array."""
+    found: list[Any] = [text]
+    try:
+        said = json.loads(text)
+    except ValueError:
+        return found
+    if isinstance(said, list):
+        return [tuple(said)]
+    return [*found, said] if isinstance(said, int | float) and not isinstance(said, bool) else found
+
+
+@app.command(name="purge")
+def purge_runs(
+    url: Url = None,
+    /,
+    *,
+    chosen: Chosen = ANY,
+    older: Annotated[
+        str | None, Parameter(help="Forget what runs changed that ended longer ago than this, like 90d.")
+    ] = None,
+    run: Annotated[int | None, Parameter(help="Forget what this run changed.")] = None,
+    form: Form = "text",
+) -> int:
+    """Forget what old runs changed, so that the ledger does not grow for ever.
+
+    What is forgotten cannot be taken back: the runs stay listed, their changes go. `runs export` keeps a copy.
+
+      timestamp-guard runs purge --older 90d
+    """
+    if (older is None) == (run is None):
+        msg = "say either --older 90d or --run NUMBER: which runs are to be forgotten?"
+        raise UsageError(msg)
+    try:
+        age = timedelta(0) if older is None else parse_duration(older)
+    except UsageError as problem:
+        msg = f"--older: {problem}"
+        raise UsageError(msg) from None
+    entries: list[dict[str, Any]] = []
+    with recorded(Outcome(), url, chosen, write=True) as ledgers:
+        if run is not None:
+            found(ledgers, run)
+        for each in ledgers:
+            if run is not None and run not in {one.id for one in each.runs()}:
+                continue
+            for one in purgeable(each.runs(), time.time_ns(), age, run):
+                each.ledger.purge(one)
+                entries.append({"store": each.url, "table": one.table, "run": one.id, "changes": one.counts.changed})
+                if form == "text":
+                    say(f"{one.table}: run {one.id}: {one.counts.changed:,} changes are forgotten")
+    if form == "json":
+        say_json({"ok": True, "purged": entries})
+    elif not entries:
+        say("nothing to forget")
     return 0
 
 

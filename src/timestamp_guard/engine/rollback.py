@@ -113,11 +113,14 @@ def _chosen(driven: BatchStore, known: Sequence[Run], number: int | None) -> Run
     Raises:
         UsageError: it cannot be.
     """
-    backfills = [r for r in known if r.action == "backfill" and undone_by(known, r) is None]
+    backfills = [r for r in known if r.action == "backfill" and not r.purged and undone_by(known, r) is None]
     if number is None:
         # One that was ended to be taken back, by a rollback killed before it began, is not finished.
         return next((r for r in reversed(backfills) if r.counts.changed or r.finished is None), None)
     run = find(driven.ledger, number, driven.name)
+    if run.purged:
+        msg = f"run {number} cannot be taken back: {run.reason}"
+        raise UsageError(msg)
     if run.action == "enforce":
         msg = f"run {number} is an enforcement: unenforce takes it back"
         raise UsageError(msg)

@@ -110,7 +110,11 @@ def verify(
     standing = [
         run
         for run in runs
-        if run.action == "backfill" and run.field == field and run.counts.changed and undone_by(runs, run) is None
+        if run.action == "backfill"
+        and run.field == field
+        and run.counts.changed
+        and not run.purged
+        and undone_by(runs, run) is None
     ]
     held = {run.id or 0: _held(driven, run) for run in standing}
     print_ = fingerprint(store, field) if fingerprinted or against is not None else None

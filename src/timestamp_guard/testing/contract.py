@@ -390,6 +390,26 @@ class _Contract:
         assert subject.rollback().id is None
         assert [run, back] == subject.runs()
 
+    def test_purged(self, make: Make) -> None:
+        """
+        What a run changed can be forgotten: the run stays listed, and is taken back no more.
+        """
+        subject = _Subject(make(self.rows()))
+        run = subject.backfill()
+        after = subject.contents()
+
+        with subject.open() as store:
+            ledger = drive(store, subject.keeps(store)).ledger
+            purged = ledger.purge(run)
+            assert [] == ledger.changes(run)
+
+        assert [purged] == subject.runs()
+        assert (True, run.counts) == (purged.purged, purged.counts)
+        with pytest.raises(UsageError, match=f"run {run.id} cannot be taken back"):
+            subject.rollback(run.id)
+        assert subject.rollback().id is None
+        assert after == subject.contents()
+
     def test_newer_runs_first(self, make: Make) -> None:
         """
         A run is not taken back before a newer one that changed the same records.

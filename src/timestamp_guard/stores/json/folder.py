@@ -20,7 +20,7 @@ from attrs import asdict, evolve, frozen
 from ..._faults import point, reach
 from ...errors import LedgerError, RunBusy, StoreError, StoreReadOnly, UsageError
 from ...instants import ABSENT, Raw, brief
-from ...ledger import VERSION, Change, Counts, Key, Quarantined, Run, lost
+from ...ledger import PURGED, VERSION, Change, Counts, Key, Quarantined, Run, lost
 from .splice import value_of
 
 __all__ = ["FolderLedger", "Patch", "Record", "durably", "sync_folder"]
@@ -291,7 +291,7 @@ class FolderLedger:
 
     def changes(self, run: Run, after: int = 0, limit: int | None = None) -> list[tuple[int, Change]]:
         """See :class:`~timestamp_guard.ledger.Ledger`."""
-        if run.action != "backfill" or not run.counts.changed:
+        if run.action != "backfill" or not run.counts.changed or self._load(run.id or 0)[0].purged:
             return []
         places = self._places(run)
         last = (after or len(places) + 1) - 1
@@ -329,6 +329,20 @@ class FolderLedger:
     def quarantined(self, run: Run) -> list[Quarantined]:
         """See :class:`~timestamp_guard.ledger.Ledger`."""
         return self._load(run.id or 0)[2]
+
+    def purge(self, run: Run) -> Run:
+        """See :class:`~timestamp_guard.ledger.Ledger`."""
+        self.hold()
+        try:
+            _, patch, _ = self._fenced(run)
+            run = evolve(run, reason=PURGED, lease_until=0)
+            self._store(run, patch, ())
+            self.recorder(run).unlink(missing_ok=True)
+            self.new(run).unlink(missing_ok=True)
+            sync_folder(self.folder)
+        finally:
+            self.free()
+        return run
 
     # -- a run is one step: nothing is ever left open
 

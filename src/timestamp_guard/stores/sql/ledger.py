@@ -18,7 +18,7 @@ from attrs import evolve, fields
 from ..._faults import point, reach
 from ...errors import LedgerError, RunBusy, StoreMissing
 from ...instants import Raw, brief
-from ...ledger import VERSION, Change, Counts, Quarantined, Run, freeze, lost, thaw
+from ...ledger import PURGED, VERSION, Change, Counts, Quarantined, Run, freeze, lost, thaw
 from .connection import Connection
 from .database import Database
 
@@ -27,6 +27,9 @@ __all__ = ["CHANGES", "QUARANTINE", "RUNS", "FileLedger", "SqlLedger", "open_led
 RUNS: Final = "timestamp_guard_runs"
 CHANGES: Final = "timestamp_guard_changes"
 QUARANTINE: Final = "timestamp_guard_quarantine"
+
+PAGE: Final = 10_000
+"""How many changes are forgotten at a time."""
 
 INTENT: Final = 0
 MADE: Final = 1
@@ -330,6 +333,21 @@ class SqlLedger:
             (run.id,),
         )
         return [Quarantined(self._key(key), reason) for reason, *key in rows]
+
+    def purge(self, run: Run) -> Run:
+        """See :class:`~timestamp_guard.ledger.Ledger`; the changes go a few at a time, so that nobody waits for long."""
+        run = self.save(evolve(run, reason=PURGED))
+        first, last = run.first_change or 0, run.last_change or 0
+        for bottom in range(first, last + 1, PAGE):
+            with self.database.writing():
+                self.database.run(
+                    f"DELETE FROM {self._changed} WHERE run = ? AND id BETWEEN ? AND ?",  # noqa: S608 - our own names
+                    (run.id, bottom, bottom + PAGE - 1),
+                )
+        with self.database.writing():
+            for table in (self._changed, self._aside):
+                self.database.run(f"DELETE FROM {table} WHERE run = ?", (run.id,))  # noqa: S608 - our own names
+        return run
 
     # -- of simple adapters
 
