@@ -359,6 +359,19 @@ def test_partitions(url: str, how: str, encoding: str) -> None:
     assert first == dump(url)
 
 
+def test_no_parts(url: str) -> None:
+    """
+    A table that has no parts yet has no rows.
+    """
+    servers.sql(
+        url,
+        'CREATE TABLE services (_id int PRIMARY KEY, "createdAt" bigint, "updatedAt" bigint) PARTITION BY HASH (_id)',
+    )
+    with opened(url) as store:
+        assert 0 == check(store, GUARD, now=NOW).records
+        assert backfill(store, GUARD, REPAIR, now=NOW).id is None
+
+
 @pytest.mark.parametrize("act", ["attach", "detach", "drop"])
 def test_partitions_change(url: str, act: str) -> None:
     """

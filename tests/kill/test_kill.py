@@ -42,6 +42,9 @@ BATCHES: Final = frozenset(
     {"step begun", "step recorded", "step written", "step saved", "step done", "undo written", "undo done"}
 )
 SERVED: Final = frozenset(name for name in faults.POINTS if name.startswith("server: "))
+ENFORCED: Final = frozenset(name for name in faults.POINTS if "stage" in name or "enforcement" in name)
+"""Those of another verb."""
+
 ATOMIC: Final = frozenset(name for name in faults.POINTS if name.startswith("json: "))
 SIMPLE: Final = frozenset({"intended", "written", "settled", "taken back", worker.REPLACED})
 
@@ -59,7 +62,7 @@ class Kind:
     @property
     def points(self) -> list[str]:
         """All points there are, but those of others: a new one is missed by nobody."""
-        return [name for name in faults.POINTS if name not in self.elsewhere]
+        return [name for name in faults.POINTS if name not in self.elsewhere | ENFORCED]
 
 
 KINDS: Final[Mapping[str, Kind]] = {

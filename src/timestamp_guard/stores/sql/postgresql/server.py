@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from ....errors import (
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     import psycopg
 
 __all__ = ["ConnectionLost", "Refused", "Server", "is_address"]
+
+T = TypeVar("T")
 
 OLDEST: Final = 140000
 """The first version that finds rows by ranges of pages."""
@@ -137,8 +139,14 @@ class Server:
         given: Any = parameters
         if isinstance(statement, Prepared):
             given = {**statement.parameters, **dict(parameters)}
-        with self._named():
+
+        def ask() -> psycopg.Cursor[Any]:
             return self._there().execute(sql.encode(), given)
+
+        if not self._inside and sql.startswith("SELECT"):
+            return self._even_if_lost(ask)
+        with self._named():
+            return ask()
 
     def rows(self, statement: Prepared | str, parameters: Parameters | tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         """Run a statement and fetch all it gives."""
@@ -150,6 +158,20 @@ class Server:
         with self._named():
             return self._there().execute(sql.encode(), {}).fetchall()
 
+    def _even_if_lost(self, ask: Callable[[], T]) -> T:
+        """Ask again where the connection was lost while nobody used it: nothing had begun on it."""
+        try:
+            with self._named():
+                return ask()
+        except ConnectionLost as lost:
+            self._connection.close()
+            try:
+                self.connect()
+            except StoreError:
+                raise lost from None
+        with self._named():
+            return ask()
+
     def _there(self) -> psycopg.Connection[Any]:
         """The connection; a new one where it was lost and nothing had begun on it."""
         if self._connection.closed and not self._inside:
@@ -157,14 +179,13 @@ class Server:
         return self._connection
 
     def _begin(self, how: str, lock_timeout: float, idle: str, then: str = "") -> None:
+        # Without parameters, so that all of it is one message.
+        message = (
+            f"BEGIN ISOLATION LEVEL {how}; {SETTINGS}SET LOCAL lock_timeout = {round(lock_timeout * 1000)}; "
+            f"SET LOCAL idle_in_transaction_session_timeout = '{idle}'; {then}"
+        ).encode()
         try:
-            with self._named():
-                # Without parameters, so that all of it is one message.
-                self._there().execute(
-                    f"BEGIN ISOLATION LEVEL {how}; {SETTINGS}"
-                    f"SET LOCAL lock_timeout = {round(lock_timeout * 1000)}; "
-                    f"SET LOCAL idle_in_transaction_session_timeout = '{idle}'; {then}"
-                )
+            self._even_if_lost(lambda: self._there().execute(message))
         except BaseException:
             self._end("ROLLBACK")
             raise

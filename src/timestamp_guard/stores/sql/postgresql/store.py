@@ -96,7 +96,8 @@ class PostgresStore(ServedStore[Column, Window]):
         self.encodings = encodings
         self.server = Server(url, read_only=read_only, timeout=timeout)
         try:
-            self.table = reflect(self.server, table, [key] if isinstance(key, str) else key)
+            with self.server.reading():
+                self.table = reflect(self.server, table, [key] if isinstance(key, str) else key)
             self._declared_key = key is not None
             self.server.schema = self.table.schema
             self.ledger = ServerLedger(self.server, self.table)
@@ -299,11 +300,12 @@ class PostgresStore(ServedStore[Column, Window]):
         """How many pages a part had when it was begun: what is added since is for the next sweep."""
         if part not in self._tops:
             oid = self.table.parts[part].oid
-            found = self.server.rows(
-                "SELECT pg_relation_size((?::bigint)::oid::regclass) / current_setting('block_size')::bigint, "
-                "reltuples::float8, relpages FROM pg_catalog.pg_class WHERE oid = ?",
-                (oid, oid),
-            )
+            with self.server.reading():  # waits for a lock as well
+                found = self.server.rows(
+                    "SELECT pg_relation_size((?::bigint)::oid::regclass) / current_setting('block_size')::bigint, "
+                    "reltuples::float8, relpages FROM pg_catalog.pg_class WHERE oid = ?",
+                    (oid, oid),
+                )
             size, rows, pages = found[0] if found else (0, 0, 0)  # a partition that is gone holds nothing
             self._tops[part] = size
             if pages and rows > 0:
@@ -315,7 +317,8 @@ class PostgresStore(ServedStore[Column, Window]):
         if run.cursor is None or self._stale:
             self._tops.clear()
             self._stale = False
-            self.table = evolve(self.table, parts=parts_of(self.server, self.table.oid))
+            with self.server.reading():  # who asks for the parts waits for their locks
+                self.table = evolve(self.table, parts=parts_of(self.server, self.table.oid))
         part, after = run.cursor if run.cursor is not None else (0, "(0,0)")
         began = time.monotonic_ns()
         while part < len(self.table.parts):

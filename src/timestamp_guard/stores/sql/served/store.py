@@ -185,7 +185,8 @@ class ServedStore(ABC, Generic[C, W]):
             raise UsageError(msg)
         self.table.identity()
         if self._declared_key:
-            ensure_unique(self.server, self.table, self._quoted)
+            with self.server.reading():
+                ensure_unique(self.server, self.table, self._quoted)
         if job.field in self.table.key:
             msg = f"{job.field} is part of the key of {self.name}: a row that was filled could not be found again"
             raise UsageError(msg)
