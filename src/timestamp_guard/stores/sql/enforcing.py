@@ -276,7 +276,7 @@ class SqliteEnforcing:
         made = (
             f"CREATE TRIGGER {quoted(called)} AFTER UPDATE ON {quoted(table.name)} FOR EACH ROW "  # noqa: S608 - quoted
             f"WHEN NEW.{column} IS OLD.{column} AND ({others or '0'}) "
-            f"BEGIN UPDATE {quoted(table.name)} SET {column} = {moved} WHERE {where}; END"  # noqa: S608 - quoted
+            f"BEGIN UPDATE {quoted(table.name)} SET {column} = {moved} WHERE {where}; END"
         )
         return self._triggers("keep", [called], (made,))
 
