@@ -15,6 +15,7 @@ FULL = (
     ("sqlite.py", "--rows", "5000000", "--key", "integer", "--rounds", "3"),
     ("load.py",),
     ("json_files.py",),
+    ("enforce.py",),
     ("startup.py",),
 )
 QUICK = (
@@ -22,6 +23,7 @@ QUICK = (
     ("sqlite.py", "--rows", "100000", "--rounds", "3"),
     ("load.py", "--rows", "200000", "--rounds", "1"),
     ("json_files.py", "--check-rows", "200000", "--fill-mb", "50", "--array-mb", "20", "--rounds", "2"),
+    ("enforce.py", "--rows", "200000", "--writes", "20000", "--rounds", "2"),
     ("startup.py", "--rounds", "3"),
 )
 

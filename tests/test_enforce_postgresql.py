@@ -430,7 +430,7 @@ def test_broken_meanwhile(url: str) -> None:
     before = catalogue(url)
 
     def hook(name: str) -> None:
-        if name == "enforcement begun":
+        if name == "enforce: begun":
             servers.sql(url, "UPDATE t SET updated = '1999-01-01' WHERE id = 7")
 
     with opened(url) as store:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,6 +17,7 @@ from timestamp_guard import (
     NOW,
     Change,
     Encoding,
+    Enforcement,
     Field,
     Guard,
     InvalidTimestamps,
@@ -35,6 +36,8 @@ from timestamp_guard import (
     by,
     check,
     earliest,
+    enforce,
+    enforcement,
     follows,
     guarded,
     in_order,
@@ -48,12 +51,13 @@ from timestamp_guard import (
     rollback,
     runs,
     timestamp,
+    unenforce,
     updated_at_guard,
     violations,
 )
 from timestamp_guard.errors import StoreLocked
 from timestamp_guard.stores import addresses, tables
-from timestamp_guard.stores.base import OpenStore, Page, Sample, Source, Step, Store
+from timestamp_guard.stores.base import OpenStore, Page, Sample, Source, Stage, Step, Store
 from timestamp_guard.testing.contract import AtomicStoreContract, StoreContract
 from timestamp_guard.validators import explain, located, register_timestamps
 
@@ -171,6 +175,9 @@ with open_store("sqlite:///app.db", "services", encodings={"updatedAt": "epoch_m
     )
     number: int | None = run.id
     back: Run = rollback(store, run.id)
+    stages: Sequence[Stage] = enforcement(store, guard, "updatedAt", repair=repair, keep_gate=True)
+    enforced: Enforcement = enforce(store, guard, "updatedAt", repair=repair, keep_current=True, progress=print)
+    held_by: Mapping[str, str] = unenforce(store).held if enforced.ok and stages[0].in_place else enforced.held
     known: list[Run] = runs(store)
     described: Mapping[str, Profile] = profile(store, ["updatedAt"], sample=10)
     listed: list[str] = tables("sqlite:///app.db")

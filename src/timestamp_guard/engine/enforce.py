@@ -27,9 +27,9 @@ from .lease import LEASE, acquire, me, release, renewed
 
 __all__ = ["Enforcement", "enforce", "enforcement", "unenforce"]
 
-BEGUN: Final = point("enforcement begun")
-STAGED: Final = point("stage made")
-UNSTAGED: Final = point("stage taken back")
+BEGUN: Final = point("enforce: begun")
+STAGED: Final = point("enforce: stage made")
+UNSTAGED: Final = point("enforce: stage taken back")
 
 UNFINISHED: Final = "not finished: call enforce again to go on, or unenforce to take it back"
 TAKEN_BACK: Final = "taken back"

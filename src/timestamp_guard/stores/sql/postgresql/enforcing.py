@@ -421,8 +421,7 @@ class PostgresEnforcing:
                     # saved at the end of a run is durable, and with it all that was committed before.
                     server.run("SET LOCAL synchronous_commit = off")
                     server.run(f"SET LOCAL statement_timeout = {round(1000 * (timeout + SLACK))}")
-                for statement in statements:
-                    server.run(_raw(statement))
+                server.finish(statements)
 
         try:
             if statements:

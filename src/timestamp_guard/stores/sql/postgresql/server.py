@@ -212,11 +212,20 @@ class Server:
         self._begin("READ COMMITTED", self.timeout if lock_timeout is None else lock_timeout, IDLE)
         try:
             yield 0
-            self.run("COMMIT")
+            if self.in_transaction:
+                self.run("COMMIT")
             self._inside = False
         except BaseException:
             self._end("ROLLBACK")
             raise
+
+    def finish(self, statements: Sequence[str]) -> None:
+        """
+        Run statements without parameters and commit, all in one message: what they lock is held for no longer than the
+        server itself needs.
+        """
+        with self._named():
+            self._connection.execute("; ".join([*statements, "COMMIT"]))
 
     @contextlib.contextmanager
     def durably(self) -> Iterator[None]:
