@@ -458,7 +458,7 @@ class ServedStore(ABC, Generic[C, W]):
     def _made(self, found: W, made: int) -> None:
         """Learn from a step that so much was made of a window."""
 
-    def _look_for_triggers(self) -> None:  # noqa: B027 - where none can be made meanwhile there is nothing to do
+    def _look_for_triggers(self) -> None:
         """Learn of triggers made since, in a transaction that wrote to the table: where no other can be made then."""
 
     @abstractmethod
