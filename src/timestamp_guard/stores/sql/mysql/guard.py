@@ -18,9 +18,9 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.dialects.mysql import DATETIME
 
-from ....instants import EXACT_FLOAT, YEAR_1, YEAR_10000, Encoding, Raw
+from ....instants import EXACT_FLOAT, YEAR_1, YEAR_10000, Cause, Encoding, Raw
 from ....rules import Guard, Pair
-from ....targets.sql import Expression, constant
+from ....targets.sql import CAUSES, Expression, constant
 from ....targets.typed import MICROSECOND, NUMBERS, Kind, TypedGuard, _ahead
 from ..served.server import Refused
 from .table import Column
@@ -111,7 +111,14 @@ class MysqlGuard(TypedGuard):
     def _between(self, name: str, value: Expression) -> list[Expression]:
         if self._kind(name) in NUMBERS:
             return super()._between(name, value)
-        return [self._datable(name, value), sa.not_(self._placeholder(name, value))]
+        # Of what an instant can be, only 0000-00-00 is none, which lies below every bound.
+        datable = [] if self._kind(name) == "instant" else [self._datable(name, value)]
+        return [*datable, *self._beside_spans(name, self._bare(name, value))]
+
+    def _lacks(self, name: str, cause: Cause) -> Expression:
+        if self._kind(name) in NUMBERS or cause == "null":
+            return super()._lacks(name, cause)
+        return self._cause(name, self.columns[name]) == constant(CAUSES.index(cause))
 
     # -- order
 

@@ -16,12 +16,12 @@ from ....engine.stepwise import Estimate, Tally, fairly
 from ....engine.stepwise import assess as assess_pages
 from ....engine.stepwise import survey as survey_pages
 from ....errors import NoIdentity, UsageError
-from ....instants import Cause, Encodings, Raw, encodings_for
+from ....instants import EXACT_FLOAT, Cause, Encodings, Raw, encode, encodings_for
 from ....job import Job
 from ....ledger import Change, Cursor, Key, Run, freeze
 from ....predicate import Fault, violations
 from ....repairs import Mend, needs
-from ....rules import Guard, Moment, Pair
+from ....rules import At, Guard, Moment, Now, Pair
 from ....targets.typed import mends_typed, speaks_typed
 from ...base import Assessment, Clock, Page, Sample, Step, Survey
 from ..connection import Prepared
@@ -502,7 +502,7 @@ class MysqlStore(ServedStore[Column, Window]):
             held = held_by(self.table, [*dict.fromkeys((*job.guard.fields, *job.encodings))])
             types = {name: each.typed for name, each in held.items()}
             said = speaks_typed(job.guard, job.encodings, types) and mends_typed(job.repair, job.encodings, types)
-            self._said = (job, said)
+            self._said = (job, said and (types[job.field].kind != "float" or _held_by_doubles(job)))
         return self._said[1]
 
     def _statements(self, job: Job, *, skipping: bool) -> Statements:
@@ -521,6 +521,21 @@ class _Columns:
 
     def scan(self, after: Cursor, limit: int) -> Page:
         return self._store._scan(self._names, after, limit)  # noqa: SLF001 - a view of it
+
+
+def _held_by_doubles(job: Job) -> bool:
+    """Whether what is the same for every row is a number that a double holds."""
+    for candidate in job.repair.candidates:
+        match candidate:
+            case At(instant, shift_ns):
+                number = encode(instant + shift_ns, job.encodings[job.field])
+            case Now(shift_ns):
+                number = encode(job.pinned + shift_ns, job.encodings[job.field])
+            case _:
+                continue
+        if abs(number) > EXACT_FLOAT:
+            return False
+    return True
 
 
 def _place(key: Sequence[Raw]) -> Place:
