@@ -39,7 +39,7 @@ class ServerLedger(ServedLedger[Server]):
                 ),
                 (
                     f"CREATE TABLE IF NOT EXISTS {self._changed} (id {identity}, run bigint NOT NULL, field text, "
-                    f"before text, after text, candidate text, state smallint NOT NULL DEFAULT {MADE}, key_1 text, "
+                    f"before text, after text, candidate text, state smallint NOT NULL DEFAULT {MADE}, place tid, key_1 text, "
                     f"PRIMARY KEY (run, id))"
                 ),
                 f"CREATE INDEX IF NOT EXISTS timestamp_guard_intents ON {self._changed} (run) WHERE state = {INTENT}",

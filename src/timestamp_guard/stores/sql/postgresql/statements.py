@@ -114,7 +114,7 @@ class Writer:
             f"WHERE {same}), "
             f"made AS (UPDATE {part} AS t SET {name} = {new} FROM work JOIN old ON old.place = work.place "
             f"WHERE t.ctid = work.place AND {same} "
-            f"RETURNING {_texts(key, 't.')}, old.held, t.{name}::text, work.candidate, "
+            f"RETURNING {_texts(key, 't.')}, t.ctid, old.held, t.{name}::text, work.candidate, "
             f"t.{name}::{kind} IS NOT DISTINCT FROM work.written::{kind}), " + self._recorded("made")
         )
 
@@ -124,12 +124,12 @@ class Writer:
         return "float8" if column.kind == "float" else column.base
 
     def _recorded(self, made: str) -> str:
-        """What a statement ends with that writes rows: the rows of *made* are keys, before, after, candidate, kept."""
+        """What a statement ends with that writes rows: of *made* come keys, place, before, after, candidate, kept."""
         count = len(self.table.key)
         return (
-            f"named ({_keys(count)}, before, after, candidate, kept) AS (SELECT * FROM {made}), "  # noqa: S608 - quoted
-            f"recorded AS (INSERT INTO {self.changes} (run, {_keys(count)}, before, after, candidate) "
-            f"SELECT %(run)s, {_keys(count)}, before, after, candidate FROM named RETURNING id) "
+            f"named ({_keys(count)}, place, before, after, candidate, kept) AS (SELECT * FROM {made}), "  # noqa: S608 - quoted
+            f"recorded AS (INSERT INTO {self.changes} (run, {_keys(count)}, place, before, after, candidate) "
+            f"SELECT %(run)s, {_keys(count)}, place, before, after, candidate FROM named RETURNING id) "
             f"SELECT (SELECT count(*) FROM named), (SELECT count(*) FROM named WHERE NOT kept), min(id), max(id) "
             f"FROM recorded"
         )
@@ -152,14 +152,19 @@ class Writer:
                 pairs.append(f'{held}::text COLLATE "C" = {kept}')  # a collation may take two texts for one
         return " AND ".join(pairs)
 
-    def undo(self, column: Column) -> Prepared:
-        """Give a stretch of changes back: how many there are, how many rows were, and how many of those are not so."""
+    def undo(self, column: Column, *, by_place: bool) -> Prepared:
+        """
+        Give a stretch of changes back: how many there are, how many rows were, and how many of those are not so.
+
+        Rows that stayed where they were written are found there, at a fraction of the price, and told by their keys.
+        """
         name = name_of(column.name)
+        there = "t.ctid = c.place AND " if by_place else ""
         return Prepared(
             f"WITH stretch AS MATERIALIZED (SELECT * FROM {self.changes} WHERE run = %(undone)s AND state = {MADE} "  # noqa: S608
             f"AND id BETWEEN %(bottom)s AND %(top)s), "
             f"back AS (UPDATE {self.source} AS t SET {name} = c.before::{self._assigned(column)} FROM stretch c "
-            f"WHERE {self._same('t', 'c')} AND t.{name}::text IS NOT DISTINCT FROM c.after "
+            f"WHERE {there}{self._same('t', 'c')} AND t.{name}::text IS NOT DISTINCT FROM c.after "
             f"RETURNING t.{name}::text IS NOT DISTINCT FROM c.before AS kept) "
             f"SELECT (SELECT count(*) FROM stretch), count(*), count(*) FILTER (WHERE NOT kept) FROM back"
         )
@@ -249,7 +254,7 @@ class Statements:
         if self.nulls is not None and not column.not_null:
             found.append(
                 f"WITH made AS (UPDATE {part} SET {name} = {self.after} WHERE {_RANGE} AND ({self.nulls}) "  # noqa: S608
-                f"RETURNING {_texts(key)}, NULL::text, {name}::text, {self.chosen}, "
+                f"RETURNING {_texts(key)}, ctid, NULL::text, {name}::text, {self.chosen}, "
                 f"{name}::{kind} IS NOT DISTINCT FROM ({self.after})::{kind}), " + writer._recorded("made")  # noqa: SLF001 - one of us
             )
         if self.others is not None:
@@ -258,7 +263,7 @@ class Statements:
                 f"{self.chosen} AS candidate FROM {part} WHERE {_RANGE} AND ({self.others})), "
                 f"made AS (UPDATE {part} AS t SET {name} = work.written FROM work WHERE t.ctid = work.place "
                 # Older servers do not look at the place again once they waited for a row.
-                f"AND t.xmin = work.version RETURNING {_texts(key, 't.')}, work.held, t.{name}::text, work.candidate, "
+                f"AND t.xmin = work.version RETURNING {_texts(key, 't.')}, t.ctid, work.held, t.{name}::text, work.candidate, "
                 f"t.{name}::{kind} IS NOT DISTINCT FROM work.written::{kind}), " + writer._recorded("made")  # noqa: SLF001
             )
         return [Prepared(each) for each in found]

@@ -446,7 +446,11 @@ class PostgresStore(ServedStore[Column, Window]):
         return self._writer_of(table).twice()
 
     def _counted(self, table: ServedTable[Column], column: Column, values: Mapping[str, Any]) -> tuple[int, int, int]:
-        ((there, restored, lost),) = self.server.rows(self._writer_of(table).undo(column), values)
+        writer = self._writer_of(table)
+        ((there, restored, lost),) = self.server.rows(writer.undo(column, by_place=True), values)
+        if restored < there:  # some have moved since
+            ((_, moved, others),) = self.server.rows(writer.undo(column, by_place=False), values)
+            restored, lost = restored + moved, lost + others
         return there, restored, lost
 
     # -- proof
