@@ -23,6 +23,7 @@ from timestamp_guard import backfill, check, rollback, runs
 from timestamp_guard.errors import LeaseLost, RunBusy, StoreLocked
 from timestamp_guard.stores.base import Step
 from timestamp_guard.stores.sql.postgresql.store import PostgresStore
+from timestamp_guard.stores.sql.served import store as served
 from timestamp_guard.stores.sql.served.store import STEP_BEGUN, STEP_WRITTEN
 
 from .postgresql_tables import DAY, GUARD, MS, NOW, REPAIR, dump, make, opened
@@ -319,7 +320,7 @@ def test_written_while_we_wait(url: str, was: int | None, encoding: str, wait: f
                     user.execute("COMMIT")
 
         with pytest.MonkeyPatch.context() as patch:
-            store.server.rows("SELECT 1")
+            patch.setattr(served, "LOCK", 5.0)
             patch.setattr(faults, "hook", hook)
             run = backfill(store, GUARD, REPAIR, now=NOW)
 
@@ -347,6 +348,7 @@ def test_written_before_it_is_given_back(url: str, wait: float) -> None:
                     user.execute("COMMIT")
 
         with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(served, "LOCK", 5.0)
             patch.setattr(faults, "hook", hook)
             back = rollback(store, now=NOW)
 
