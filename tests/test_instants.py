@@ -1109,3 +1109,15 @@ class TestHints:
 
         assert isinstance(hint(raw, encoding, NOW), str | None)
         assert len(brief(raw)) <= 80
+
+
+def test_zero_dates() -> None:
+    """
+    What a driver gives as text, for no datetime can be it, is a placeholder where it begins as one; other text is no datetime.
+    """
+    encoding = Encoding.parse("datetime@UTC")
+    usual = [decode(raw, encoding) for raw in ("0000-00-00 00:00:00", "0000-03-01", "2024-00-07", "2024-06-01", "")]
+    bare = Encoding("datetime", "us", "UTC", Placeholders(prefixes=()))
+
+    assert ["placeholder", "placeholder", "wrong_type", "wrong_type", "wrong_type"] == usual
+    assert "wrong_type" == decode("0000-00-00 00:00:00", bare)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import math
 import random
 import struct
 from collections import Counter
@@ -54,10 +53,8 @@ NAMES: Final = (
 
 def single(number: float) -> float:
     """What a FLOAT makes of a number."""
-    try:
-        return float(struct.unpack("f", struct.pack("f", number))[0])
-    except OverflowError:
-        return math.copysign(3e38, number)
+    found = float(struct.unpack("=f", struct.pack("f", max(-3e38, min(3e38, number))))[0])
+    return found or 0.0
 
 
 WHOLE: Final = {

@@ -207,7 +207,7 @@ def test_unfit(url: str, user: Any) -> None:
             backfill(store, GUARD, REPAIR, now=NOW)
 
 
-KEYS = {
+KEYS: dict[str, list[Any]] = {
     "varchar(20) COLLATE utf8mb4_general_ci": ["a", "B", "c%s", "d ", "é", "日本", "'", "\\"],
     "varchar(20) COLLATE utf8mb4_nopad_bin": ["a", "A", "a ", "A ", "é", "e"],
     "varchar(20) CHARACTER SET latin1": ["a", "B", "é", "ÿ"],

@@ -21,7 +21,7 @@ from ....job import Job
 from ....ledger import Change, Cursor, Key, Run, freeze
 from ....predicate import Fault, violations
 from ....repairs import Mend, needs
-from ....rules import At, Guard, Moment, Now, Pair
+from ....rules import At, Field, Guard, Moment, Now, Pair
 from ....targets.typed import mends_typed, speaks_typed
 from ...base import Assessment, Clock, Page, Sample, Step, Survey
 from ..connection import Prepared
@@ -394,7 +394,7 @@ class MysqlStore(ServedStore[Column, Window]):
 
     def _sure(self, job: Job, found: Window) -> bool:
         """Whether a column is given only what a column of the same type held."""
-        return found.rows is None and all(hasattr(each, "name") for each in job.repair.candidates)
+        return found.rows is None and all(isinstance(each, Field) for each in job.repair.candidates)
 
     def _record(self, job: Job, run: Run, found: Window, clock: Clock, column: Column) -> tuple[int, int, int]:
         said = self._statements(job, skipping=run.counts.quarantined > 0)
