@@ -330,7 +330,9 @@ class MysqlStore(ServedStore[Column, Window]):
             values |= said.values(job, job.moment(clock())) | {"run": run.id} | self._at("last", last)
             rows = self.server.rows(said.last_of(writer, after=after is not None), {**values, "limit": limit - 1})
             if rows:
-                return Window(after, _place(rows[0][:width]), limit)
+                place = _place(rows[0][:width])
+                self._stretch = (place, last) if place != last else None
+                return Window(after, place, limit)
             ((count,),) = self.server.rows(said.left(writer, after=after is not None), values)
             if count or time.monotonic_ns() - began > PATIENCE_NS:
                 return Window(after, last, count)
@@ -354,6 +356,7 @@ class MysqlStore(ServedStore[Column, Window]):
         width, chunk = len(self.table.key), max(limit, 100)
         values = {**self._at("after", after), **self._at("last", last), "limit": chunk}
         rows = self.server.rows(self._writer.page(names, after=after is not None, last=True), values)
+        end = last
         if len(rows) == chunk:
             last = _place(rows[-1][:width])
         work: list[tuple[Sequence[Raw], Mapping[str, Raw], Mend]] = []
@@ -368,6 +371,7 @@ class MysqlStore(ServedStore[Column, Window]):
                 if len(work) >= limit:
                     last = _place(row[:width])
                     break
+        self._stretch = (last, end) if last != end else None
         return Window(after, last, len(work), work)
 
     # -- writing
@@ -382,15 +386,15 @@ class MysqlStore(ServedStore[Column, Window]):
         if not made:
             return 0, refused, None, None
         values = {"run": run.id, "since": since}
-        ((first, last, count),) = self.server.rows(self._writer.numbers(), values)
+        ((last,),) = self.server.rows(self._writer.newest(), values)
         found_again = self.server.run(self._writer.made(column), values).rowcount
-        if not made == count == found_again:
+        if made != found_again:
             raise Refused(f"of {made} rows that were locked {found_again} were found again by their key")
         if self._watched() or not self._sure(job, found):
             ((held,),) = self.server.rows(self._writer.proof(column), values)
             if held != made:
                 raise self._not_held(column)
-        return made, refused, first, last
+        return made, refused, since, last
 
     def _sure(self, job: Job, found: Window) -> bool:
         """Whether a column is given only what a column of the same type held."""
@@ -449,9 +453,6 @@ class MysqlStore(ServedStore[Column, Window]):
                 since = since or outcome.number
                 made += count
         return made, len(rows) - made, since
-
-    def _made(self, found: Window, made: int) -> None:  # noqa: ARG002 - see ServedStore
-        self._stretch = None
 
     def _quarantine(self, run: Run, found: Window, reason: str) -> Step:
         """Set the one row of a failed step aside, and go on after it."""
