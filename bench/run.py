@@ -15,6 +15,8 @@ FULL = (
     ("sqlite.py", "--rows", "5000000", "--key", "integer", "--rounds", "3"),
     ("load.py",),
     ("json_files.py",),
+    ("postgresql.py", "--rows", "1000000"),
+    ("postgresql.py", "--rows", "2000000"),
     ("enforce.py",),
     ("startup.py",),
 )
@@ -23,6 +25,7 @@ QUICK = (
     ("sqlite.py", "--rows", "100000", "--rounds", "3"),
     ("load.py", "--rows", "200000", "--rounds", "1"),
     ("json_files.py", "--check-rows", "200000", "--fill-mb", "50", "--array-mb", "20", "--rounds", "2"),
+    ("postgresql.py", "--rows", "100000", "--rounds", "2"),
     ("enforce.py", "--rows", "200000", "--writes", "20000", "--rounds", "2"),
     ("startup.py", "--rounds", "3"),
 )
