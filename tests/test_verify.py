@@ -2,14 +2,15 @@
 Proof after the fact: what stands is counted, what else was written is seen, and a table shows what it refuses.
 """
 
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests import servers
-from tests.sqlite_files import DAY, MS, do, make, opened
-from timestamp_guard import MemoryStore, Repair, backfill, rollback, updated_at_guard
+from tests.sqlite_files import DAY, MS, ask, do, make, opened
+from timestamp_guard import MemoryStore, Repair, backfill, migrate, rollback, updated_at_guard
 from timestamp_guard.engine.verify import fingerprint, verify
 from timestamp_guard.errors import UsageError
 from timestamp_guard.stores.base import Fingerprint, Held
@@ -134,6 +135,46 @@ def test_a_probe_of_a_gate(url: str) -> None:
 
     assert found.probe is not None
     assert ("filled", "accepted", True) == (found.probe.without, found.probe.having, found.ok)
+
+
+def test_a_probe_of_sqlite(tmp_path: Path) -> None:
+    """
+    A table of SQLite shows what its constraints refuse, and keeps nothing of that.
+    """
+    loose = make(tmp_path / "loose.db", TABLE, rows=[(i, f"n{i}", MS - DAY, MS - DAY) for i in range(1, 4)])
+    strict = make(
+        tmp_path / "strict.db",
+        TABLE.replace('"updatedAt" bigint', '"updatedAt" bigint NOT NULL'),
+        rows=[(i, f"n{i}", MS - DAY, MS - DAY) for i in range(1, 4)],
+    )
+    found = []
+    for path in (loose, strict):
+        before = path.read_bytes()
+        with opened(path) as store:
+            found.append(verify(store, GUARD, "updatedAt", probe=True, now=MS * 10**6))
+        assert before == path.read_bytes()
+
+    assert [False, True] == [each.ok for each in found]
+    assert ["accepted", "refused: NOT NULL constraint failed: services.updatedAt"] == [
+        each.probe.without for each in found if each.probe is not None
+    ]
+
+
+def test_migrate_on_sqlite(tmp_path: Path) -> None:
+    """
+    The whole way on SQLite: required by triggers where it cannot be altered, and back.
+    """
+    path = make(tmp_path / "app.db", TABLE, rows=[(i, f"n{i}", MS - DAY + i, None) for i in range(1, 51)])
+    before = ask(path, "SELECT * FROM services ORDER BY id")
+    with opened(path) as store:
+        done = migrate(store, GUARD, REPAIR)
+        assert done.complete, str(done)
+        with pytest.raises(sqlite3.IntegrityError):
+            do(path, f"INSERT INTO services VALUES (99, 'n', {MS - DAY}, NULL)")
+        assert 50 == rollback(store).counts.changed
+
+    assert before == ask(path, "SELECT * FROM services ORDER BY id")
+    do(path, f"INSERT INTO services VALUES (99, 'n', {MS - DAY}, NULL)")
 
 
 def test_nothing_to_probe() -> None:

@@ -51,7 +51,7 @@ def recorded(outcome: Outcome, url: str | None, chosen: Chosen, *, write: bool =
         for place, names in asked.items():
             with outcome.store(place, alone=len(asked) == 1):
                 known = dict.fromkeys(tables(place))
-                for keeper in keepers(place):
+                for keeper in keepers(place, names):
                     store = stack.enter_context(open_store(place, keeper, encodings="epoch_ms", read_only=not write))
                     known |= dict.fromkeys(run.table for run in store.ledger.runs())
                     ledgers.append(Recorded(place, store.ledger, names))

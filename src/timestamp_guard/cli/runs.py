@@ -82,6 +82,10 @@ def show_run(run: Number, url: Url = None, /, *, chosen: Chosen = ANY, form: For
         say(f"  guard    {plan['guard']}")
         say(f"  repair   {plan['repair']}")
         say(f"  NOW was  {show(one.now)}")
+        for each in plan.get("evidence", ()):
+            say(f"  {each['phase']:<8} {'ok ' if each['ok'] else 'NOT'} {each['seconds']:>7.1f} s  {each['said']}")
+        for name in plan.get("made", ()):
+            say(f"  stands   {name}")
         for name, count in sources.items():
             say(f"  {count:>10,} from {name}")
         for change in samples:

@@ -274,7 +274,10 @@ class _Worker:
     def enforce(self, how: Mapping[str, Any]) -> tuple[bool, str, dict[str, Any]]:
         """Make it required."""
         found = enforce(self.store, self.guard, self.repair.field, repair=self.repair, **how)
-        said = found.reason or f"in place: {', '.join(found.held) or 'nothing'}"
+        held = [rule for rule, by in found.held.items() if not by.startswith("nothing")]
+        said = found.reason or f"in place: {', '.join(held) or 'nothing'}"
+        if found.reason is None and len(held) < len(found.held):
+            said += f"; {len(found.held) - len(held)} rules are held by nothing, see enforce --print"
         return found.ok, said, {"made": list(found.made), "held": dict(found.held)}
 
     def prove(self, now: Any) -> tuple[bool, str, dict[str, Any]]:
@@ -285,6 +288,8 @@ class _Worker:
         after = found.fingerprint
         if after == before:
             lost = "all other fields are what they were before"
+        elif after is not None and after.records == before.records:
+            lost = "others wrote to other fields meanwhile"
         else:
             lost = f"{before.records:,} records before, {after.records if after else 0:,} now: others wrote meanwhile"
         said = f"{found.report.broken:,} broken; {found.probe}; {lost}"

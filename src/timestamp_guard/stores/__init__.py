@@ -149,10 +149,10 @@ def tables(url: str) -> list[str]:
         database.close()
 
 
-def keepers(url: str) -> list[str]:
+def keepers(url: str, chosen: Sequence[str] = ()) -> list[str]:
     """
-    The names of tables of which each has a ledger of its own: of a database of several schemas, one of each; of all
-    other stores, the first.
+    The names of tables of which each has a ledger of its own: of a database of several schemas, one of each, or of those
+    of the tables *chosen*; of all other stores, the first.
 
     Raises:
         UsageError: the address cannot be read.
@@ -167,7 +167,7 @@ def keepers(url: str) -> list[str]:
     server = Server(resolved(url), read_only=True)
     try:
         schemas: dict[str, str] = {}
-        for name in names:
+        for name in [name for name in names if name in chosen] or names:
             schemas.setdefault(reflect(server, name, None).schema, name)
         return list(schemas.values())
     finally:
@@ -185,7 +185,7 @@ def braking(url: str, **wanted: Any) -> AbstractContextManager[list[Brake]]:
     if not wanted:
         return nullcontext([])
     if not resolved(url).startswith(POSTGRESQL):
-        msg = f"{shown(url)} is no server: leave out what asks one ({', '.join(map(_option, wanted))})"
+        msg = f"only PostgreSQL can be asked so, and {shown(url)} is none: leave out {', '.join(map(_option, wanted))}"
         raise UsageError(msg)
     from .sql.postgresql.pacing import braking as asked
 

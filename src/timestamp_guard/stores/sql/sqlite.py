@@ -27,10 +27,11 @@ from ...predicate import Fault, violations
 from ...repairs import needs
 from ...rules import Guard, Moment, Pair
 from ...targets.sql import SqlGuard, mends, speaks
-from ..base import Assessment, Clock, Page, Sample, Step, Survey
+from ..base import Assessment, Clock, Page, Probe, Sample, Step, Survey
 from .database import Database, path_of, quoted
 from .enforcing import SqliteEnforcing
 from .ledger import CHANGES, QUARANTINE, SqlLedger
+from .probing import probe
 from .statements import Place, Restore, Statements, UndoStatements, Window, by_sql
 from .table import Table, Trigger, ensure_unique, reflect, triggers
 from .wal import Log
@@ -150,6 +151,10 @@ class SqliteStore:
     def declared(self) -> Mapping[str, str]:
         """The declared types of the columns."""
         return {column.name: column.declared for column in self.table.columns}
+
+    def probe(self, guard: Guard, field: str) -> Probe:  # noqa: ARG002 - others ask what is required
+        """Try a row without *field*, and one with it, in a transaction that is taken back."""
+        return probe(self.database, self.table, field)
 
     def enforcing(self) -> SqliteEnforcing:
         """How the table comes to hold a guard by itself."""

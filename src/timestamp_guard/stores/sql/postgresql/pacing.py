@@ -86,15 +86,25 @@ def _ask(server: Server, sql: str, parameters: tuple[Any, ...] = ()) -> Any:
     return found
 
 
+def _ensure_told(server: Server, what: str) -> None:
+    """
+    Make sure that the server tells this user about others: it would say nothing, and not that it does.
+
+    Raises:
+        StoreError: it does not.
+    """
+    said = "SELECT pg_has_role(current_user, 'pg_monitor', 'MEMBER') OR (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user)"
+    if not _ask(server, said):
+        msg = f"{what} is told only to members of pg_monitor: GRANT pg_monitor TO this user"
+        raise StoreError(msg)
+
+
 class _Lag:
     """Whether a replica has not replayed what is older than so long; one that follows nothing has no lag."""
 
     def __init__(self, server: Server, most: timedelta) -> None:
         self.server, self.most = server, most
-        if not _ask(server, "SELECT pg_has_role(current_user, 'pg_monitor', 'MEMBER') OR usesuper FROM pg_catalog.pg_user "
-                            "WHERE usename = current_user"):  # fmt: skip
-            msg = "how far replicas are behind is told only to members of pg_monitor: GRANT pg_monitor TO this user"
-            raise StoreError(msg)
+        _ensure_told(server, "how far replicas are behind")
 
     def __call__(self) -> bool:
         seconds = _ask(
@@ -109,6 +119,7 @@ class _Active:
 
     def __init__(self, server: Server, most: int) -> None:
         self.server, self.most = server, most
+        _ensure_told(server, "what other sessions do")
 
     def __call__(self) -> bool:
         count = _ask(
