@@ -67,6 +67,9 @@ DOUBLE_EDGES: Final = (None, 0.0, -1.0, 0.5, -0.5, 1e-40, 5e-324, 1e300, -1e300,
                        2.0**53 + 2, 2.0**53 - 1, 1.7e9, 1.7e12, 1.7e18, 16777217.0, 1 / 3)  # fmt: skip
 DECIMAL_EDGES: Final = (None, *map(Decimal, ("0", "-1", "0.5", "-0.5", "-0.001", "0.999", "1e40", "9" * 41, "-" + "9" * 41, "1e41",
                         "-1e41", "1" * 40, "1e46", "-1e46", "9" * 46 + ".999")))  # fmt: skip
+WIDEST: Final = Decimal(10) ** 46
+"""What the narrowest column of decimals can hold."""
+
 TIME_EDGES: Final = (
     None, "0000-00-00 00:00:00.000000", "2024-00-00 00:00:00.000000", "2024-05-00 01:02:03.000000", "2024-02-31 00:00:00.000000",
     "2023-02-29 12:00:00.000000", "0000-01-01 00:00:00.000000", "0000-12-31 23:59:59.999999",
@@ -153,7 +156,8 @@ class Columns(Rows):
             return self._fitted(kind, instant // unit + self.chance.choice([0, 0, 1]))
         if kind.startswith("decimal"):
             with localcontext(prec=70):
-                return exact.quantize(Decimal("0.001") if kind.endswith("3)") else Decimal(1))
+                held = max(-WIDEST, min(WIDEST, exact))
+                return held.quantize(Decimal("0.001") if kind.endswith("3)") else Decimal(1))
         number = self.chance.choice([instant // unit, instant / unit, instant // unit + 0.5])
         return single(number) if kind == "float" else float(number)
 

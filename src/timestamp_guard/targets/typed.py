@@ -278,14 +278,13 @@ class TypedGuard(SqlGuard):
             for name, value in ((first, earlier), (second, later))
         ]
         steps = added // step
-        exact = self._sum(sides[0], max(0, steps)) <= self._sum(sides[1], max(0, -steps))
+        exact = self._apart(sides[0], sides[1], steps) if steps else sides[0] <= sides[1]
         alike = self._kind(first) == self._kind(second) and self.encodings[first].unit == self.encodings[second].unit
         return sa.or_(earlier <= later, exact) if alike and steps <= 0 else exact
 
-    @staticmethod
-    def _sum(value: Expression, steps: int) -> Expression:
-        """A sum that cannot leave the range of its type."""
-        return TypedGuard._cast(value, "numeric") + constant(steps) if steps else value
+    def _apart(self, first: Expression, second: Expression, steps: int) -> Expression:
+        """Whether *first* and so many steps are no more than *second*; computed as decimals, whose range no sum leaves."""
+        return self._cast(first, "numeric") + constant(steps) <= self._cast(second, "numeric")
 
     def _floored(self, kind: Kind, value: Expression, by: int) -> Expression:
         """A finite number divided by *by* and rounded down, exactly; null where it is none."""

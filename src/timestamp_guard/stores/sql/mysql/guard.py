@@ -122,9 +122,9 @@ class MysqlGuard(TypedGuard):
 
     # -- order
 
-    @staticmethod
-    def _sum(value: Expression, steps: int) -> Expression:
-        return _decimal(value) + constant(steps) if steps else value
+    def _apart(self, first: Expression, second: Expression, steps: int) -> Expression:
+        # A sum that is nothing may be less than nothing, -0, and so must not be compared with it.
+        return _decimal(first) - _decimal(second) <= constant(-steps)
 
     def _floored(self, kind: Kind, value: Expression, by: int) -> Expression:
         match kind:
@@ -140,7 +140,8 @@ class MysqlGuard(TypedGuard):
         # As a decimal, for an unsigned integer may not become negative; and divided by what divides it, for `/` rounds.
         number = _decimal(finite)
         rest: Expression = sa.func.mod(number, constant(by))
-        down = number - rest - sa.case((rest < constant(0), constant(by)), else_=constant(0))
+        # Not `< 0`: what is left of a negative number may be -0, which is less than 0 there.
+        down = number - rest - sa.case((rest <= constant(-1), constant(by)), else_=constant(0))
         return down.op("/", precedence=8)(constant(by))
 
     def _times_ordered(self, pair: Pair, earlier: Expression, later: Expression, step: int, added: int) -> Expression:
