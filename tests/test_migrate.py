@@ -106,7 +106,7 @@ def test_killed_between_phases(url: str, phase: int) -> None:
     passed = []
 
     def hook(name: str) -> None:
-        if name == "phase passed":
+        if name == "migrate: phase passed":
             passed.append(name)
             if len(passed) == phase:
                 raise Killed

@@ -29,8 +29,8 @@ def rewritten(patch: pytest.MonkeyPatch, where: type, name: str, *pairs: tuple[s
     """The statement that a method makes, with something in it replaced, which must be there."""
     made = getattr(where, name)
 
-    def without(*given: Any) -> Any:
-        found = made(*given)
+    def without(*given: Any, **how: Any) -> Any:
+        found = made(*given, **how)
         each = found if isinstance(found, list) else [found]
         texts = []
         for one in each:

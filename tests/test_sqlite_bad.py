@@ -129,7 +129,7 @@ def test_key_of_no_text(tmp_path: Path) -> None:
     assert 4 == ask(path, "SELECT count(*) FROM services WHERE updatedAt IS NULL")[0][0]
 
 
-@pytest.mark.parametrize("url", ["app.db", "sqlite:app.db", "sqlite://app.db", "sqlite:///", "postgresql://x/y", ""])
+@pytest.mark.parametrize("url", ["app.db", "sqlite:app.db", "sqlite://app.db", "sqlite:///", "oracle://x/y", ""])
 def test_addresses(url: str) -> None:
     """
     An address that cannot be read is quoted, with what was wanted.

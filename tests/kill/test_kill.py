@@ -42,11 +42,10 @@ BATCHES: Final = frozenset(
     {"step begun", "step recorded", "step written", "step saved", "step done", "undo written", "undo done"}
 )
 SERVED: Final = frozenset(name for name in faults.POINTS if name.startswith("server: "))
-ENFORCED: Final = frozenset(name for name in faults.POINTS if "stage" in name or "enforcement" in name)
-"""Those of another verb."""
+ENFORCED: Final = frozenset(name for name in faults.POINTS if name.startswith(("enforce: ", "migrate: ")))
+"""Those of other verbs, which have tests of their own."""
 
 ATOMIC: Final = frozenset(name for name in faults.POINTS if name.startswith("json: "))
-ENFORCING: Final = frozenset(name for name in faults.POINTS if name.startswith("enforce: "))  # in the tests of enforce
 SIMPLE: Final = frozenset({"intended", "written", "settled", "taken back", worker.REPLACED})
 
 
@@ -67,22 +66,20 @@ class Kind:
 
 
 KINDS: Final[Mapping[str, Kind]] = {
-    "folder": Kind(elsewhere=ENFORCING | BATCHES | ATOMIC | SERVED, locked=frozenset({worker.REPLACED})),
-    "sqlite": Kind(
-        elsewhere=ENFORCING | SIMPLE | ATOMIC | SERVED, locked=BATCHES - {"step done", "undo done"}, journal="delete"
-    ),
+    "folder": Kind(elsewhere=BATCHES | ATOMIC | SERVED, locked=frozenset({worker.REPLACED})),
+    "sqlite": Kind(elsewhere=SIMPLE | ATOMIC | SERVED, locked=BATCHES - {"step done", "undo done"}, journal="delete"),
     "wal": Kind(
-        elsewhere=ENFORCING | SIMPLE | ATOMIC | SERVED,
+        elsewhere=SIMPLE | ATOMIC | SERVED,
         locked=BATCHES - {"step done", "undo done"},
         journal="wal",
         brief=True,
     ),
     "json": Kind(  # its lock is held for all of a run
-        elsewhere=ENFORCING | BATCHES | SERVED | SIMPLE - {worker.REPLACED} | {"ledger saved"},
+        elsewhere=BATCHES | SERVED | SIMPLE - {worker.REPLACED} | {"ledger saved"},
         locked=frozenset(faults.POINTS),
     ),
     # The server ends the transaction of who is frozen, so nobody waits for its locks.
-    "postgresql": Kind(elsewhere=ENFORCING | BATCHES | SIMPLE | ATOMIC, locked=frozenset(), brief=True),
+    "postgresql": Kind(elsewhere=BATCHES | SIMPLE | ATOMIC, locked=frozenset(), brief=True),
 }
 MATRIX: Final = [(kind, point) for kind in KINDS for point in KINDS[kind].points]
 FREEZES: Final = [(kind, point) for kind, point in MATRIX if LONG or kind != "wal"]

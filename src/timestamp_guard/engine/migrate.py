@@ -39,7 +39,7 @@ PHASES: Final[tuple[Phase, ...]] = get_args(Phase)
 required; `prove` tries what is refused, and holds everything against what `check` saw.
 """
 
-PASSED: Final = point("phase passed")
+PASSED: Final = point("migrate: phase passed")
 GOING: Final = "not finished: call migrate again to go on, or rollback to take it back"
 
 _log = logging.getLogger("timestamp_guard")
