@@ -288,6 +288,14 @@ class Ledger(Protocol):
         ...
 
 
+def changes_of(ledger: Ledger, run: Run) -> Iterator[tuple[int, Change]]:
+    """All that *run* changed, numbered, from the newest back, read page by page."""
+    after = 0
+    while page := ledger.changes(run, after, 10_000):
+        yield from page
+        after = page[-1][0]
+
+
 def find(ledger: Ledger, number: int, table: str | None = None) -> Run:
     """
     The run of that number.
@@ -490,19 +498,16 @@ def _thawed(data: Any) -> Raw:
 def export(ledger: Ledger, run: Run) -> Iterator[str]:
     """The run and all its changes, from the newest back, as JSON Lines; raw values as :func:`freeze` writes them."""
     yield json.dumps({"run": run.to_dict()})
-    after = 0
-    while page := ledger.changes(run, after, 10_000):
-        for number, change in page:
-            yield json.dumps(
-                {
-                    "change": number,
-                    "key": _frozen(change.key),
-                    "field": change.field,
-                    "before": _frozen(change.before),
-                    "after": _frozen(change.after),
-                    "candidate": change.candidate,
-                }
-            )
-        after = page[-1][0]
+    for number, change in changes_of(ledger, run):
+        yield json.dumps(
+            {
+                "change": number,
+                "key": _frozen(change.key),
+                "field": change.field,
+                "before": _frozen(change.before),
+                "after": _frozen(change.after),
+                "candidate": change.candidate,
+            }
+        )
     for each in ledger.quarantined(run):
         yield json.dumps({"quarantined": _frozen(each.key), "reason": each.reason})

@@ -13,7 +13,7 @@ from cyclopts import App, Parameter
 from ..engine.care import origins, purgeable
 from ..errors import UsageError
 from ..instants import brief, parse_duration, show
-from ..ledger import Change, Ledger, Run, export
+from ..ledger import Change, Ledger, Run, changes_of, export
 from ..report import jsonable
 from ._options import ANY, Chosen, Form, Url
 from ._output import Outcome, say, say_json
@@ -25,7 +25,6 @@ app = App(name="runs", help_format="plaintext", result_action="return_value")
 
 Number: TypeAlias = Annotated[int, Parameter(help="The number of the run.")]
 
-PAGE = 10_000
 SAMPLES = 10
 
 
@@ -110,7 +109,7 @@ def export_run(run: Number, url: Url = None, /, *, chosen: Chosen = ANY, form: F
                 say(line)
             return 0
         say(str(one))
-        for change in _changes(place.ledger, one):
+        for _, change in changes_of(place.ledger, one):
             say(_line(change))
         for each in place.ledger.quarantined(one):
             say(f"{brief(each.key)} could not be written: {each.reason}")
@@ -207,18 +206,11 @@ def purge_runs(
     return 0
 
 
-def _changes(ledger: Ledger, run: Run) -> Any:
-    after = 0
-    while page := ledger.changes(run, after, PAGE):
-        yield from (change for _, change in page)
-        after = page[-1][0]
-
-
 def _sources(ledger: Ledger, run: Run) -> tuple[dict[str, int], list[Change]]:
     """How many values came from each candidate, and some of the changes."""
     counts: Counter[str] = Counter()
     samples: list[Change] = []
-    for change in _changes(ledger, run):
+    for _, change in changes_of(ledger, run):
         counts[change.candidate or "the ledger"] += 1
         if len(samples) < SAMPLES:
             samples.append(change)

@@ -9,11 +9,9 @@ from datetime import timedelta
 
 from ..errors import UsageError
 from ..instants import duration_ns
-from ..ledger import Change, Key, Ledger, Run, enforced_by, freeze, undone_by
+from ..ledger import Change, Key, Ledger, Run, changes_of, enforced_by, freeze, undone_by
 
 __all__ = ["origins", "purgeable"]
-
-PAGE = 10_000
 
 
 def origins(ledger: Ledger, table: str, key: Key) -> Iterator[tuple[Run, Change, Run | None]]:
@@ -23,12 +21,9 @@ def origins(ledger: Ledger, table: str, key: Key) -> Iterator[tuple[Run, Change,
     wanted = freeze(key)
     runs = ledger.runs(table)
     for run in reversed(runs):
-        after = 0
-        while run.action == "backfill" and (page := ledger.changes(run, after, PAGE)):
-            for _, change in page:
-                if freeze(change.key) == wanted:
-                    yield run, change, undone_by(runs, run)
-            after = page[-1][0]
+        for _, change in changes_of(ledger, run) if run.action == "backfill" else ():
+            if freeze(change.key) == wanted:
+                yield run, change, undone_by(runs, run)
 
 
 def purgeable(runs: Sequence[Run], now: int, older: timedelta, number: int | None = None) -> list[Run]:

@@ -12,7 +12,7 @@ from attrs import asdict, frozen
 
 from ..errors import UsageError
 from ..instants import ABSENT
-from ..ledger import Ledger, Run, freeze, undone_by
+from ..ledger import Ledger, Run, changes_of, freeze, undone_by
 from ..report import Report
 from ..rules import Guard
 from ..stores.base import BatchStore, Fingerprint, Held, Probe, Probed, Record, Source, Verifiable, pages, same
@@ -147,11 +147,8 @@ def _held(driven: BatchStore, run: Run) -> Held:
     if isinstance(driven, Verifiable):
         return driven.held(run)
     wrote: dict[str, Any] = {}
-    after = 0
-    while page := driven.ledger.changes(run, after, PAGE):
-        for _, change in page:  # the newest first
-            wrote.setdefault(freeze(change.key), change.after)
-        after = page[-1][0]
+    for _, change in changes_of(driven.ledger, run):  # the newest first
+        wrote.setdefault(freeze(change.key), change.after)
     changed, held, there = len(wrote), 0, 0
     for each in pages(driven, PAGE):
         for key, record in each.records:

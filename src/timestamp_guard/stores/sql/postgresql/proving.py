@@ -62,7 +62,7 @@ def probe(server: Server, table: Table, guard: Guard, field: str) -> Probe:
     let it through before: that is as good.
     """
     without = _tried(server, table, field, "NULL")
-    if without != "refused" and not without.startswith("refused") and field in guard.required:
+    if not without.startswith("refused") and field in guard.required:
         updated = _updated(server, table, field)
         without = updated if updated.startswith("refused") or without == "accepted" else without
     having = _tried(server, table, field, None)
