@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeAlias
 
 from attrs import field, frozen
 
-__all__ = ["Connection", "Parameters", "Prepared"]
+__all__ = ["Connection", "Parameters", "Prepared", "TakenBack"]
 
 Parameters: TypeAlias = Mapping[str, Any]
 
@@ -21,6 +21,10 @@ class Prepared:
 
     sql: str
     parameters: Parameters = field(factory=dict)
+
+
+class TakenBack(Exception):
+    """Ends the transaction of a trial, of which nothing is to stay."""
 
 
 class Outcome(Protocol):

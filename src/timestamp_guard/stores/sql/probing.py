@@ -8,7 +8,7 @@ import sqlite3
 from typing import Final
 
 from ..base import Probe
-from .connection import Prepared
+from .connection import Prepared, TakenBack
 from .database import Database, quoted
 from .table import Column, Table
 
@@ -16,10 +16,6 @@ __all__ = ["probe"]
 
 UNIQUE: Final = frozenset({"SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_ROWID"})
 """What comes after all other constraints have let a row through."""
-
-
-class _TakenBack(Exception):
-    """Ends the transaction of a trial."""
 
 
 def probe(database: Database, table: Table, field: str) -> Probe:
@@ -63,8 +59,8 @@ def _attempt(database: Database, said: str) -> str:
         with database.writing():
             if database.run(Prepared(said)).rowcount:
                 outcome = "accepted"
-            raise _TakenBack
-    except _TakenBack:
+            raise TakenBack
+    except TakenBack:
         return outcome
     except sqlite3.IntegrityError as problem:
         return "accepted" if problem.sqlite_errorname in UNIQUE else f"refused: {problem}"

@@ -28,6 +28,7 @@ from ...repairs import needs
 from ...rules import Guard, Moment, Pair
 from ...targets.sql import SqlGuard, mends, speaks
 from ..base import Assessment, Clock, Page, Probe, Sample, Step, Survey
+from .connection import TakenBack
 from .database import Database, path_of, quoted
 from .enforcing import SqliteEnforcing
 from .ledger import CHANGES, QUARANTINE, SqlLedger
@@ -309,8 +310,8 @@ class SqliteStore:
             with self.database.writing():
                 self.ledger.create()
                 self._write(job, probe, found, clock)
-                raise _TakenBack
-        except _TakenBack:
+                raise TakenBack
+        except TakenBack:
             return True
         except _UNWRITABLE:
             return True  # this row cannot be written; whether others can is for the run to find out
@@ -679,10 +680,6 @@ class SqliteStore:
             self._span = (least or 0, most or 0)
         least, most = self._span
         return float(min(1.0, max(0.0, (last[0] - least) / max(1, most - least))))
-
-
-class _TakenBack(Exception):
-    """Ends the transaction of a trial."""
 
 
 class _NotHeld(Exception):

@@ -9,7 +9,7 @@ from typing import Any, Final
 from ....ledger import Run
 from ....rules import Guard
 from ...base import Fingerprint, Held, Probe
-from ..connection import Prepared
+from ..connection import Prepared, TakenBack
 from ..ledger import MADE
 from .server import Refused, Server
 from .statements import Writer, name_of
@@ -18,10 +18,6 @@ from .table import Column, Table
 __all__ = ["fingerprint", "held", "probe"]
 
 UNIQUE: Final = "23505"
-
-
-class _TakenBack(Exception):
-    """Ends the transaction of a trial."""
 
 
 def held(server: Server, writer: Writer, run: Run) -> Held:
@@ -101,8 +97,8 @@ def _attempt(server: Server, said: str, *, given: bool) -> str:
             rows: list[tuple[Any, ...]] = server.rows(Prepared(said))
             if rows:
                 outcome = "accepted" if given or not rows[0][0] else "filled"
-            raise _TakenBack
-    except _TakenBack:
+            raise TakenBack
+    except TakenBack:
         return outcome
     except Refused as problem:
         if problem.state == UNIQUE:

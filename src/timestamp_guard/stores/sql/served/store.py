@@ -21,7 +21,7 @@ from ....instants import Encodings, brief
 from ....job import Job
 from ....ledger import Cursor, Key, Run, find
 from ...base import Clock, Step
-from ..connection import Prepared
+from ..connection import Prepared, TakenBack
 from .ledger import ServedLedger
 from .server import ConnectionLost, Refused, ServedConnection
 from .table import ServedColumn, ServedTable, ensure_unique
@@ -166,8 +166,8 @@ class ServedStore(ABC, Generic[C, W]):
             with self.server.writing():
                 self.ledger.create()
                 self._write(job, probe, found, clock)
-                raise _TakenBack
-        except (_TakenBack, Refused, StoreLocked):
+                raise TakenBack
+        except (TakenBack, Refused, StoreLocked):
             return True  # whether this row can be written now is for the run to find out
         finally:
             self.ledger.forget()
@@ -485,10 +485,6 @@ class ServedStore(ABC, Generic[C, W]):
     @abstractmethod
     def _overlap(self, table: ServedTable[C]) -> Prepared:
         """Whether two runs changed the same row."""
-
-
-class _TakenBack(Exception):
-    """Ends the transaction of a trial."""
 
 
 def key_of(parts: Sequence[Any]) -> Key:
