@@ -100,7 +100,7 @@ class Bench:
         old = "updated_at" if "over" not in name else "coalesce(updated_at, '1990-01-01 00:00:00+00')"
         servers.sql(
             self.url,
-            "DROP TABLE IF EXISTS services, timestamp_guard_runs, timestamp_guard_changes, timestamp_guard_quarantine",
+            "DROP TABLE IF EXISTS services, timestamp_guard_runs, timestamp_guard_batches, timestamp_guard_quarantine CASCADE",
             f"CREATE TABLE services AS SELECT id, name, slug, created_at, {old} AS updated_at, active, price, body FROM made",
             "ALTER TABLE services ADD PRIMARY KEY (id)",
             "VACUUM ANALYZE services",

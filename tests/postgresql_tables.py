@@ -21,7 +21,7 @@ DAY: Final = 86_400_000
 GUARD: Final = updated_at_guard("updatedAt", "createdAt")
 REPAIR: Final = Repair("updatedAt", ("createdAt",))
 
-OURS: Final = ("timestamp_guard_runs", "timestamp_guard_changes", "timestamp_guard_quarantine")
+OURS: Final = ("timestamp_guard_runs", "timestamp_guard_batches", "timestamp_guard_quarantine")
 
 
 def quoted(name: str) -> str:

@@ -58,7 +58,7 @@ def opened(url: str, table: str = "t", encodings: Any = "datetime", **how: Any) 
 
 def catalogue(url: str) -> dict[str, list[Any]]:
     """All that the server knows of what is not the ledger's; without what it forgets later by itself."""
-    not_ours = "NOT IN ('timestamp_guard_runs', 'timestamp_guard_changes', 'timestamp_guard_quarantine')"
+    not_ours = "NOT IN ('timestamp_guard_runs', 'timestamp_guard_changes', 'timestamp_guard_batches', 'timestamp_guard_quarantine')"
     ours = f"conrelid::regclass::text {not_ours}"
     return {
         "columns": servers.sql(
@@ -145,7 +145,7 @@ def test_as_the_predicate_says(shared: str, kind: str, guard: Guard) -> None:
     An enforced table takes exactly the rows of which the predicate finds nothing wrong.
     """
     declared, encodings, values = KINDS[kind]
-    servers.sql(shared, "DROP TABLE IF EXISTS t, timestamp_guard_runs, timestamp_guard_changes, timestamp_guard_quarantine",
+    servers.sql(shared, "DROP TABLE IF EXISTS t, timestamp_guard_runs, timestamp_guard_batches, timestamp_guard_quarantine CASCADE",
                 f"CREATE TABLE t (id bigint PRIMARY KEY, created {declared}, updated {declared})")  # fmt: skip
     with opened(shared, encodings=encodings) as store, servers.connect(shared) as user:
         assert enforce(store, guard).ok
@@ -351,7 +351,7 @@ def test_hostile_names(shared: str, name: str) -> None:
     Names are names, whatever is in them.
     """
     said = '"' + name.replace('"', '""') + '"'
-    servers.sql(shared, "DROP TABLE IF EXISTS timestamp_guard_runs, timestamp_guard_changes, timestamp_guard_quarantine",
+    servers.sql(shared, "DROP TABLE IF EXISTS timestamp_guard_runs, timestamp_guard_batches, timestamp_guard_quarantine CASCADE",
                 f"DROP TABLE IF EXISTS {said}", f"CREATE TABLE {said} (id bigint PRIMARY KEY, created timestamptz, {said} timestamptz)",
                 f"INSERT INTO {said} VALUES (1, '2024-01-01', '2024-01-02')")  # fmt: skip
     before = catalogue(shared)

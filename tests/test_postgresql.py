@@ -768,7 +768,8 @@ def test_another_key(url: str, moment: str) -> None:
         ("ALTER TABLE services RENAME TO others", "rollback"),
         ('ALTER TABLE services DROP COLUMN "updatedAt"', "rollback"),
         ("ALTER TABLE services DROP COLUMN _id", "rollback"),
-        ("DROP TABLE timestamp_guard_changes", "rollback"),
+        ("DROP VIEW timestamp_guard_changes", "rollback"),
+        ("DROP TABLE timestamp_guard_batches CASCADE", "rollback"),
     ],
 )
 def test_schema_changed_meanwhile(url: str, statement: str, act: str) -> None:

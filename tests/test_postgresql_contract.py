@@ -48,7 +48,7 @@ class _Postgres(BatchStoreContract):
                 for table in (
                     "records",
                     "timestamp_guard_runs",
-                    "timestamp_guard_changes",
+                    "timestamp_guard_batches",
                     "timestamp_guard_quarantine",
                 ):
                     user.execute(f"DO 'BEGIN TRUNCATE {schema}.{table}; EXCEPTION WHEN undefined_table THEN END'")

@@ -51,7 +51,7 @@ def url() -> Iterator[str]:
 def afresh(url: str) -> None:
     """All as it was at first."""
     with servers.connect(url) as user:
-        user.execute(f"DROP TABLE IF EXISTS {', '.join(OURS)}")
+        user.execute(f"DROP TABLE IF EXISTS {', '.join(OURS)} CASCADE")
         user.execute("TRUNCATE services")
         fill(user, "services", ROWS)
 

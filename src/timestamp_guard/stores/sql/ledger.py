@@ -8,10 +8,10 @@ a look. Columns of values have no declared type, so that SQLite stores what it i
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, ClassVar, Final, Self
 
 from attrs import evolve, fields
 
@@ -55,6 +55,12 @@ class SqlLedger:
     *key* are the columns by which a row is found again; each run remembers those that it began with.
     """
 
+    TABLES: ClassVar[Sequence[str]] = (CHANGES, QUARANTINE)
+    """What there must be beside the runs."""
+
+    KEPT: ClassVar[tuple[str, str]] = (CHANGES, "id")
+    """Where changes are kept, and what numbers them there."""
+
     def __init__(
         self, database: Connection, thawed: Callable[[Any], Raw] = lambda value: value, key: Sequence[str] = ()
     ) -> None:
@@ -91,7 +97,7 @@ class SqlLedger:
             msg = f"the ledger in {where} is of version {newest}, and this release knows {VERSION}: upgrade timestamp_guard"
             raise LedgerError(msg)
         missing = {*_COLUMNS, "key"} - columns
-        missing |= {name for name in (CHANGES, QUARANTINE) if not self.database.columns(name)}
+        missing |= {name for name in self.TABLES if not self.database.columns(name)}
         if missing:
             msg = (
                 f"the ledger in {where} is damaged: {', '.join(sorted(missing))} missing; restore it from a backup, "
@@ -226,14 +232,14 @@ class SqlLedger:
         reach(SAVED)
         return run
 
-    def put(self, run: Run, held: int | None = None) -> None:
+    def put(self, run: Run, held: int | None = None, only: Mapping[str, Any] | None = None) -> None:
         """
-        Write the run down inside a transaction, if it is still its owner's.
+        Write the run down inside a transaction, or *only* some of it, if it is still its owner's.
 
         Raises:
             LeaseLost: it is not.
         """
-        values = self._values(run)
+        values = only if only is not None else self._values(run)
         assigned = ", ".join(f'"{name}" = :{name}' for name in values)
         changed = self.database.run(
             f"UPDATE {self._runs} SET {assigned} WHERE id = :id AND generation = :held",  # noqa: S608 - our own names
@@ -338,15 +344,17 @@ class SqlLedger:
         """See :class:`~timestamp_guard.ledger.Ledger`; the changes go a few at a time, so that nobody waits for long."""
         run = self.save(evolve(run, reason=PURGED))
         first, last = run.first_change or 0, run.last_change or 0
+        table, number = self.KEPT
+        kept = self.database.address(table)
         for bottom in range(first, last + 1, PAGE):
             with self.database.writing():
                 self.database.run(
-                    f"DELETE FROM {self._changed} WHERE run = ? AND id BETWEEN ? AND ?",  # noqa: S608 - our own names
+                    f"DELETE FROM {kept} WHERE run = ? AND {number} BETWEEN ? AND ?",  # noqa: S608 - our own names
                     (run.id, bottom, bottom + PAGE - 1),
                 )
         with self.database.writing():
-            for table in (self._changed, self._aside):
-                self.database.run(f"DELETE FROM {table} WHERE run = ?", (run.id,))  # noqa: S608 - our own names
+            for each in (kept, self._aside):
+                self.database.run(f"DELETE FROM {each} WHERE run = ?", (run.id,))  # noqa: S608 - our own names
         return run
 
     # -- of simple adapters

@@ -1,31 +1,43 @@
 """
 The ledger in tables of PostgreSQL.
+
+What a step changed is one row of `timestamp_guard_batches`, with an array for each thing that is remembered of a change:
+a row for each would cost a third of what the change itself costs. `timestamp_guard_changes` is a view that shows them one
+by one. The changes of a run are numbered from 1, without a gap.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Final
 
 from ....instants import Raw
-from ....ledger import Run
+from ....ledger import Run, lost
 from ....targets.typed import Kind
-from ..ledger import _COLUMNS, _TYPES, CHANGES, INTENT, MADE, QUARANTINE, RUNS
+from ..ledger import _COLUMNS, _TYPES, CHANGES, QUARANTINE, RUNS
 from ..served.ledger import ServedLedger
 from .server import Server
 from .values import thawed
 
-__all__ = ["ServerLedger"]
+__all__ = ["BATCHES", "ServerLedger", "within"]
 
+BATCHES: Final = "timestamp_guard_batches"
+
+_ARRAYS: Final = ("place", "before", "after", "candidate")
 _SQL_TYPES: Final[Mapping[str, str]] = {"TEXT": "text"}
 
 
 class ServerLedger(ServedLedger[Server]):
     """The ledger beside *table*."""
 
+    TABLES: ClassVar = (CHANGES, QUARANTINE, BATCHES)
+    KEPT: ClassVar = (BATCHES, "first")
+
     def create(self) -> None:
         """Make the tables, with room for the columns of a key; in a transaction, or another process may be first."""
-        if not self.exists():
+        new = not self.exists()
+        if new:
             columns = ", ".join(
                 f'"{name}" {_SQL_TYPES.get(_TYPES.get(name, ""), "bigint")}' for name in _COLUMNS if name != "id"
             )
@@ -38,22 +50,61 @@ class ServerLedger(ServedLedger[Server]):
                     f"(id {identity} PRIMARY KEY, version bigint NOT NULL, key text, {columns})"
                 ),
                 (
-                    f"CREATE TABLE IF NOT EXISTS {self._changed} (id {identity}, run bigint NOT NULL, field text, "
-                    f"before text, after text, candidate text, state smallint NOT NULL DEFAULT {MADE}, place tid, key_1 text, "
-                    f"PRIMARY KEY (run, id))"
+                    f"CREATE TABLE IF NOT EXISTS {self._batches} (run bigint NOT NULL, first bigint NOT NULL, "
+                    f"last bigint NOT NULL, place tid[], before text[], after text[], candidate smallint[], key_1 text[], "
+                    f"PRIMARY KEY (run, first))"
                 ),
-                f"CREATE INDEX IF NOT EXISTS timestamp_guard_intents ON {self._changed} (run) WHERE state = {INTENT}",
+                # Small enough as they are: to make them smaller costs more than to write them.
+                f"ALTER TABLE {self._batches} "
+                + ", ".join(f"ALTER {name} SET STORAGE EXTERNAL" for name in (*_ARRAYS, "key_1")),
                 (
                     f"CREATE TABLE IF NOT EXISTS {self._aside} "
                     f"(id {identity}, run bigint NOT NULL, reason text, key_1 text, PRIMARY KEY (run, id))"
                 ),
             ):
                 self.server.run(said)
-        for name, address in ((CHANGES, self._changed), (QUARANTINE, self._aside)):
-            have = self.server.columns(name)
-            for index in range(1, len(self.key) + 1):
-                if f"key_{index}" not in have:
-                    self.server.run(f"ALTER TABLE {address} ADD COLUMN key_{index} text")
+        new |= self._widen(self._aside, self.server.columns(QUARANTINE), "text")
+        new |= self._widen(self._batches, self.server.columns(BATCHES), "text[]")
+        if new:
+            self._show()
+
+    def _widen(self, address: str, have: Sequence[str], kind: str) -> bool:
+        """Make room for the columns of the key: whether there was too little."""
+        missing = [f"key_{index}" for index in range(1, len(self.key) + 1) if f"key_{index}" not in have]
+        for name in missing:
+            self.server.run(f"ALTER TABLE {address} ADD COLUMN {name} {kind}")
+            if kind.endswith("[]"):
+                self.server.run(f"ALTER TABLE {address} ALTER {name} SET STORAGE EXTERNAL")
+        return bool(missing)
+
+    def _show(self) -> None:
+        """Make the view that shows changes one by one."""
+        names = [*_ARRAYS, *(name for name in self.server.columns(BATCHES) if name.startswith("key_"))]
+        arrays, ones = (", ".join(f"{source}.{name}" for name in names) for source in ("batch", "one"))
+        self.server.run(
+            f"CREATE OR REPLACE VIEW {self._changed} AS "  # noqa: S608 - ours
+            f"SELECT batch.run, batch.first, batch.first + number - 1 AS id, {ones} FROM {self._batches} batch "
+            f"CROSS JOIN LATERAL unnest({arrays}) WITH ORDINALITY AS one ({', '.join(names)}, number)"
+        )
+
+    @property
+    def _batches(self) -> str:
+        return self.server.address(BATCHES)
+
+    def _page(self, run: Run, after: int, limit: int | None) -> tuple[str, tuple[Any, ...]]:
+        top = after - 1 if after else run.last_change or 0
+        bottom = 1 if limit is None else max(1, top - limit + 1)
+        return f"{within(self._batches, '?', '?', '?')} ORDER BY id DESC", (run.id, run.id, bottom, top, bottom, top)
+
+    @contextlib.contextmanager
+    def writing(self, run: Run, lock_timeout: float | None = None) -> Iterator[None]:
+        """See :class:`~timestamp_guard.stores.sql.served.ledger.ServedLedger`; begun and fenced in one message."""
+        # A lock is as good as a write, and leaves no dead row behind.
+        fence = f"SELECT 1 FROM {self._runs} WHERE id = {run.id or 0:d} AND generation = {run.generation:d} FOR NO KEY UPDATE"  # noqa: S608
+        with self.server.writing(lock_timeout, fence) as held:
+            if held != 1:
+                raise lost(run)
+            yield
 
     def begin(self, run: Run) -> Run:
         """See :class:`~timestamp_guard.ledger.Ledger`."""
@@ -67,3 +118,9 @@ class ServerLedger(ServedLedger[Server]):
 
     def _value(self, text: Any, kind: Kind) -> Raw:
         return thawed(text, kind)
+
+
+def within(batches: str, run: str, bottom: str, top: str) -> str:
+    """A condition on the view of changes: those of a run between two numbers, found without a look at all its batches."""
+    first = f"SELECT max(first) FROM {batches} WHERE run = {run} AND first <= {bottom}"  # noqa: S608 - ours
+    return f"run = {run} AND first >= ({first}) AND first <= {top} AND id BETWEEN {bottom} AND {top}"

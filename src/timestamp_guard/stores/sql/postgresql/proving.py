@@ -10,7 +10,6 @@ from ....ledger import Run
 from ....rules import Guard
 from ...base import Fingerprint, Held, Probe
 from ..connection import Prepared, TakenBack
-from ..ledger import MADE
 from .server import Refused, Server
 from .statements import Writer, name_of
 from .table import Column, Table
@@ -30,7 +29,7 @@ def held(server: Server, writer: Writer, run: Run) -> Held:
             Prepared(
                 f"SELECT count(*), count(*) FILTER (WHERE t.{key} IS NOT NULL AND t.{name}::text IS NOT DISTINCT FROM c.after), "  # noqa: S608 - quoted
                 f"count(*) FILTER (WHERE t.{key} IS NULL) FROM (SELECT DISTINCT ON ({keys}) * FROM {writer.changes} "
-                f"WHERE run = %(run)s AND state = {MADE} ORDER BY {keys}, id DESC) c "
+                f"WHERE run = %(run)s ORDER BY {keys}, id DESC) c "
                 f"LEFT JOIN {writer.source} t ON {writer._same('t', 'c')}"  # noqa: SLF001 - one of us
             ),
             {"run": run.id},

@@ -178,18 +178,22 @@ class Server:
             self.connect()
         return self._connection
 
-    def _begin(self, how: str, lock_timeout: float, idle: str, then: str = "") -> None:
+    def _begin(self, how: str, lock_timeout: float, idle: str, then: str = "") -> int:
+        """Begin a transaction, and run one statement more: how many rows it gave or changed."""
         # Without parameters, so that all of it is one message.
         message = (
             f"BEGIN ISOLATION LEVEL {how}; {SETTINGS}SET LOCAL lock_timeout = {round(lock_timeout * 1000)}; "
             f"SET LOCAL idle_in_transaction_session_timeout = '{idle}'; {then}"
         ).encode()
         try:
-            self._even_if_lost(lambda: self._there().execute(message))
+            outcome = self._even_if_lost(lambda: self._there().execute(message))
         except BaseException:
             self._end("ROLLBACK")
             raise
         self._inside = True
+        while outcome.nextset():
+            pass
+        return outcome.rowcount
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[None]:
@@ -204,14 +208,17 @@ class Server:
             self._end("COMMIT")
 
     @contextlib.contextmanager
-    def writing(self, lock_timeout: float | None = None) -> Iterator[int]:
-        """A transaction: all of it, or nothing; waits for *lock_timeout* seconds for the lock of a row."""
+    def writing(self, lock_timeout: float | None = None, then: str = "") -> Iterator[int]:
+        """
+        A transaction: all of it, or nothing; waits for *lock_timeout* seconds for the lock of a row. Gives how many rows
+        the statement *then* found or changed, with which it begins.
+        """
         if self.read_only:
             raise StoreReadOnly(f"{self._label} was opened to be read only")
         # Whether it may write is for the user's settings to say.
-        self._begin("READ COMMITTED", self.timeout if lock_timeout is None else lock_timeout, IDLE)
+        found = self._begin("READ COMMITTED", self.timeout if lock_timeout is None else lock_timeout, IDLE, then)
         try:
-            yield 0
+            yield found
             if self.in_transaction:
                 self.run("COMMIT")
             self._inside = False

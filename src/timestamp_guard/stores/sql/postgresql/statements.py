@@ -20,8 +20,8 @@ from ....rules import Moment, Present
 from ....targets.sql import SqlRepair
 from ....targets.typed import TypedColumn, TypedGuard
 from ..connection import Prepared
-from ..ledger import MADE
-from .ledger import ServerLedger
+from ..ledger import CHANGES, QUARANTINE
+from .ledger import BATCHES, ServerLedger, within
 from .server import quoted
 from .table import Column, Table
 from .values import wide
@@ -31,6 +31,14 @@ __all__ = ["Statements", "Writer", "by_server", "said"]
 _DIALECT: Final = dialect.dialect(paramstyle="pyformat")  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it so
 NEWEST: Final = '"timestamp_guard newest"'
 """A name in a statement that no column of the user's has."""
+
+_TRIGGERS: Final = (
+    "(SELECT coalesce(array_agg(tgname::text), '{}') FROM pg_catalog.pg_trigger "
+    "WHERE tgrelid = %(oid)s AND NOT tgisinternal AND tgenabled <> 'D')"
+)
+"""
+The triggers of what is written: no other one can be made then, for the statement locked the table before it looked.
+"""
 
 _RANGE: Final = "ctid > %(after)s::tid AND ctid <= %(last)s::tid"
 
@@ -58,8 +66,9 @@ class Writer:
 
     def __init__(self, table: Table, ledger: ServerLedger) -> None:
         self.table = table
-        self.changes = ledger.server.address("timestamp_guard_changes").replace("%", "%%")
-        self.aside = ledger.server.address("timestamp_guard_quarantine").replace("%", "%%")
+        self.changes, self.batches, self.aside = (
+            ledger.server.address(name).replace("%", "%%") for name in (CHANGES, BATCHES, QUARANTINE)
+        )
         self.source = table.source.replace("%", "%%")
 
     def rows(self, names: Sequence[str], part: str, *, identity: Sequence[str], limit: bool) -> Prepared:
@@ -97,12 +106,13 @@ class Writer:
         """
         Record and write rows that Python judged, if each is still the version that was read.
 
-        Gives how many there were, how many are not what was written, and the first and the last change.
+        Gives how many there were, how many of them are not what was written, and the names of the triggers. Changes are
+        numbered from *first* on.
         """
         name, kind = name_of(column.name), wide(column.kind, column.base)
         key = self.table.key
         given = (
-            "unnest(%(places)s::text[], %(versions)s::text[], %(afters)s::text[], %(candidates)s::bigint[]) "
+            "unnest(%(places)s::text[], %(versions)s::text[], %(afters)s::text[], %(candidates)s::smallint[]) "
             "AS work (place, version, written, candidate)"
         )
         # A table that was rewritten meanwhile has other rows at its places, and a version may be that of many rows.
@@ -125,21 +135,23 @@ class Writer:
 
     def _recorded(self, made: str) -> str:
         """What a statement ends with that writes rows: of *made* come keys, place, before, after, candidate, kept."""
-        count = len(self.table.key)
+        keys = [f"key_{index}" for index in range(1, len(self.table.key) + 1)]
+        kept = [*keys, "place", "before", "after", "candidate"]
+        arrays = ", ".join(f"array_agg({name}) AS {name}" for name in kept)
         return (
-            f"named ({_keys(count)}, place, before, after, candidate, kept) AS (SELECT * FROM {made}), "  # noqa: S608 - quoted
-            f"recorded AS (INSERT INTO {self.changes} (run, {_keys(count)}, place, before, after, candidate) "
-            f"SELECT %(run)s, {_keys(count)}, place, before, after, candidate FROM named RETURNING id) "
-            f"SELECT (SELECT count(*) FROM named), (SELECT count(*) FROM named WHERE NOT kept), min(id), max(id) "
-            f"FROM recorded"
+            f"named ({', '.join(kept)}, kept) AS (SELECT * FROM {made}), "  # noqa: S608 - quoted
+            f"batch AS (SELECT count(*) AS many, count(*) FILTER (WHERE NOT kept) AS lost, {arrays} FROM named), "
+            f"recorded AS (INSERT INTO {self.batches} (run, first, last, {', '.join(kept)}) "
+            f"SELECT %(run)s, %(first)s, %(first)s + many - 1, {', '.join(kept)} FROM batch WHERE many > 0) "
+            f"SELECT many, lost, {_TRIGGERS} FROM batch"
         )
 
     def proof(self, column: Column) -> Prepared:
-        """How many of the changes since *since* are not what their rows hold."""
+        """How many of the changes from the batch *since* on are not what their rows hold."""
         same = self._same("t", "c")
         return Prepared(
             f"SELECT count(*) FROM {self.changes} c LEFT JOIN {self.source} t ON {same} "  # noqa: S608 - quoted
-            f"WHERE c.run = %(run)s AND c.id > %(since)s AND t.{name_of(column.name)}::text IS DISTINCT FROM c.after"
+            f"WHERE c.run = %(run)s AND c.first >= %(since)s AND t.{name_of(column.name)}::text IS DISTINCT FROM c.after"
         )
 
     def _same(self, rows: str, changes: str) -> str:
@@ -152,6 +164,10 @@ class Writer:
                 pairs.append(f'{held}::text COLLATE "C" = {kept}')  # a collation may take two texts for one
         return " AND ".join(pairs)
 
+    def _stretch(self) -> str:
+        """The changes of the run *undone* from *bottom* to *top*."""
+        return f"{self.changes} WHERE {within(self.batches, '%(undone)s', '%(bottom)s', '%(top)s')}"
+
     def undo(self, column: Column, *, by_place: bool) -> Prepared:
         """
         Give a stretch of changes back: how many there are, how many rows were, and how many of those are not so.
@@ -161,8 +177,7 @@ class Writer:
         name = name_of(column.name)
         there = "t.ctid = c.place AND " if by_place else ""
         return Prepared(
-            f"WITH stretch AS MATERIALIZED (SELECT * FROM {self.changes} WHERE run = %(undone)s AND state = {MADE} "  # noqa: S608
-            f"AND id BETWEEN %(bottom)s AND %(top)s), "
+            f"WITH stretch AS MATERIALIZED (SELECT * FROM {self._stretch()}), "  # noqa: S608 - quoted
             f"back AS (UPDATE {self.source} AS t SET {name} = c.before::{self._assigned(column)} FROM stretch c "
             f"WHERE {there}{self._same('t', 'c')} AND t.{name}::text IS NOT DISTINCT FROM c.after "
             f"RETURNING t.{name}::text IS NOT DISTINCT FROM c.before AS kept) "
@@ -172,17 +187,15 @@ class Writer:
     def undone(self, column: Column) -> Prepared:
         """How many rows of a stretch hold what they did before: looked at where a trigger could change it after."""
         return Prepared(
-            f"SELECT count(*) FROM {self.changes} c JOIN {self.source} t ON {self._same('t', 'c')} "  # noqa: S608 - quoted
-            f"WHERE c.run = %(undone)s AND c.state = {MADE} AND c.id BETWEEN %(bottom)s AND %(top)s "
-            f"AND t.{name_of(column.name)}::text IS NOT DISTINCT FROM c.before"
+            f"SELECT count(*) FROM (SELECT * FROM {self._stretch()}) c JOIN {self.source} t ON {self._same('t', 'c')} "  # noqa: S608 - quoted
+            f"WHERE t.{name_of(column.name)}::text IS NOT DISTINCT FROM c.before"
         )
 
     def twice(self) -> Prepared:
         """Whether a row was changed twice in a stretch, so that the order matters."""
         keys = _keys(len(self.table.key))
         return Prepared(
-            f"SELECT 1 FROM {self.changes} WHERE run = %(undone)s AND state = {MADE} "  # noqa: S608 - ours
-            f"AND id BETWEEN %(bottom)s AND %(top)s GROUP BY {keys} HAVING count(*) > 1 LIMIT 1"
+            f"SELECT 1 FROM {self._stretch()} GROUP BY {keys} HAVING count(*) > 1 LIMIT 1"  # noqa: S608 - ours
         )
 
     def overlap(self) -> Prepared:
@@ -205,7 +218,7 @@ class Writer:
         keys = _keys(len(self.table.key))
         return Prepared(
             f"INSERT INTO {self.aside} (run, reason, {keys}) SELECT %(run)s, %(reason)s, {keys} "  # noqa: S608 - ours
-            f"FROM {self.changes} WHERE id = %(bottom)s AND run = %(undone)s"
+            f"FROM {self._stretch()}"
         )
 
     def not_aside(self) -> str:
@@ -243,11 +256,12 @@ class Statements:
             f"ORDER BY ctid LIMIT %(limit)s) few"
         )
 
-    def write(self, writer: Writer, column: Column, part: str) -> list[Prepared]:
+    def write(self, writer: Writer, column: Column, part: str, *, others: bool) -> list[Prepared]:
         """
-        Record and write the work between two places, in one statement where only nulls are overwritten: else in two.
+        Record and write the work between two places, in one statement where only nulls are overwritten: else in two,
+        of which the second is for the *others*.
 
-        Each gives how many rows there were, how many are not what was written, and the first and the last change.
+        Each gives how many rows there were, how many of them are not what was written, and the names of the triggers.
         """
         name, kind, key = name_of(column.name), wide(column.kind, column.base), writer.table.key
         found = []
@@ -257,7 +271,7 @@ class Statements:
                 f"RETURNING {_texts(key)}, ctid, NULL::text, {name}::text, {self.chosen}, "
                 f"{name}::{kind} IS NOT DISTINCT FROM ({self.after})::{kind}), " + writer._recorded("made")  # noqa: SLF001 - one of us
             )
-        if self.others is not None:
+        if self.others is not None and (others or not found):
             found.append(
                 f"WITH work AS MATERIALIZED (SELECT ctid AS place, xmin AS version, {name}::text AS held, {self.after} AS written, "  # noqa: S608
                 f"{self.chosen} AS candidate FROM {part} WHERE {_RANGE} AND ({self.others})), "

@@ -45,6 +45,12 @@ SEEK: Final = 4096
 
 LAST: Final = 65535
 
+ENOUGH: Final = 16
+"""
+After so many steps in a row that found only nulls to overwrite, the first sweep looks for nothing else: a look costs a
+tenth of a step, and what there is after all is found by the survey, and mended by the next sweep.
+"""
+
 
 @frozen
 class Window:
@@ -111,6 +117,7 @@ class PostgresStore(ServedStore[Column, Window]):
         self._tops: dict[int, int] = {}
         self._stale = False
         self._dense = False
+        self._without = 0
         self._seek = FIRST
         self._per_page = 50.0
         super().__init__()
@@ -317,6 +324,7 @@ class PostgresStore(ServedStore[Column, Window]):
         if run.cursor is None or self._stale:
             self._tops.clear()
             self._stale = False
+            self._without = 0
             with self.server.reading():  # who asks for the parts waits for their locks
                 self.table = evolve(self.table, parts=parts_of(self.server, self.table.oid))
         part, after = run.cursor if run.cursor is not None else (0, "(0,0)")
@@ -386,30 +394,32 @@ class PostgresStore(ServedStore[Column, Window]):
     def _write(self, job: Job, run: Run, found: Window, clock: Clock) -> tuple[int, int, int | None, int | None]:
         """Record and write the work of a window, in a transaction: made, refused, and the first and last change."""
         column, part = self.table.column(job.field), self._part(found.part)
-        values: dict[str, Any] = {"run": run.id, "after": found.after, "last": found.last}
+        oid = self.table.parts[found.part].oid
+        values: dict[str, Any] = {"run": run.id, "oid": oid, "after": found.after, "last": found.last}
         if found.rows is None:
             said = self._statements(job, skipping=run.counts.quarantined > 0)
-            statements = said.write(self._writer, column, part)
+            statements = said.write(self._writer, column, part, others=run.sweep > 1 or self._without < ENOUGH)
             values |= said.values(job, job.moment(clock()))
         else:
             statements = [self._writer.by_row(column, part)]
             values |= _given(found.rows) | {"file": found.file}
-        made = 0
-        first = last = None
+        first = (run.last_change or 0) + 1
+        made = count = 0
         for each in statements:
-            ((count, lost, least, most),) = self.server.rows(each, values)
-            self._look_for_triggers()
+            ((count, lost, triggers),) = self.server.rows(each, {**values, "first": first + made})
+            made += count
+            if not {*triggers} <= {each.name for each in self.table.triggers}:
+                self._look_for_triggers()
             if lost:
                 raise self._not_held(column)
-            made += count
-            first = least if first is None else first
-            last = most if most is not None else last
+        if len(statements) > 1:
+            self._without = 0 if count else self._without + 1
         if made and self._watched():
-            ((lost,),) = self.server.rows(self._writer.proof(column), {"run": run.id, "since": (first or 0) - 1})
+            ((lost,),) = self.server.rows(self._writer.proof(column), {"run": run.id, "since": first})
             if lost:
                 raise self._undone_by_a_trigger(column.name)
         refused = 0 if found.rows is None else len(found.rows) - made
-        return made, refused, first, last
+        return (made, refused, first, first + made - 1) if made else (0, refused, None, None)
 
     def _look_for_triggers(self) -> None:
         self.table = evolve(self.table, triggers=triggers_of(self.server, self.table.oid))

@@ -7,20 +7,28 @@ remembers of what kind they are.
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any, Generic, TypeVar
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, Generic, TypeVar
+
+from attrs import fields
 
 from ....instants import Raw, brief
-from ....ledger import Change, Quarantined, Run
+from ....ledger import Change, Counts, Quarantined, Run
 from ....targets.typed import Kind
-from ..ledger import SqlLedger
+from ..ledger import MADE, SqlLedger
 from .server import ServedConnection
 from .table import ServedColumn, ServedTable
 
 __all__ = ["ServedLedger"]
 
 S = TypeVar("S", bound=ServedConnection)
+
+_MOVED: Final = (
+    "cursor", "reason", "found", "first_change", "last_change", "lease_until", *(each.name for each in fields(Counts))
+)  # fmt: skip
+"""What a step changes of its run."""
 
 
 class ServedLedger(SqlLedger, Generic[S]):
@@ -42,6 +50,30 @@ class ServedLedger(SqlLedger, Generic[S]):
             ValueError: it is none of that kind.
         """
         raise NotImplementedError
+
+    # -- steps
+
+    @contextlib.contextmanager
+    def writing(self, run: Run, lock_timeout: float | None = None) -> Iterator[None]:
+        """
+        A transaction of the owner of *run*: nobody can take the run over before its end.
+
+        Raises:
+            LeaseLost: another process took it over.
+        """
+        with self.server.writing(lock_timeout):
+            self.fence(run)
+            yield
+
+    def advance(self, run: Run) -> None:
+        """
+        Write down how far a step came, in its transaction.
+
+        Raises:
+            LeaseLost: another process took the run over.
+        """
+        values = self._values(run)
+        self.put(run, only={name: values[name] for name in _MOVED})
 
     # -- what a run remembers of its rows
 
@@ -67,15 +99,14 @@ class ServedLedger(SqlLedger, Generic[S]):
     # -- changes
 
     def _changes(self, run: Run, state: int, after: int, limit: int | None) -> list[tuple[int, Change]]:
-        if not self.exists() or run.action != "backfill":
-            return []
+        if not self.exists() or run.action != "backfill" or state != MADE:
+            return []  # what a server is asked to write is written in the same transaction: there are no intents
         key, kinds = self._remembered(run)
         names = ", ".join(f"key_{index}" for index in range(1, len(key) + 1))
-        end = "" if limit is None else f" LIMIT {limit:d}"
+        where, values = self._page(run, after, limit)
         rows = self.server.rows(
-            f'SELECT id, "before", "after", candidate, {names} FROM {self._changed} '  # noqa: S608 - ours
-            f"WHERE run = ? AND state = {state} AND id < ? ORDER BY id DESC{end}",
-            (run.id, after or 2**62),
+            f'SELECT id, "before", "after", candidate, {names} FROM {self._changed} WHERE {where}',  # noqa: S608 - ours
+            values,
         )
         field = self.field_of(run)
         return [
@@ -91,6 +122,11 @@ class ServedLedger(SqlLedger, Generic[S]):
             )
             for number, before, made, candidate, *held in rows
         ]
+
+    def _page(self, run: Run, after: int, limit: int | None) -> tuple[str, tuple[Any, ...]]:
+        """Which changes, from the newest back: those before *after*, so many."""
+        end = "" if limit is None else f" LIMIT {limit:d}"
+        return f"run = ? AND state = {MADE} AND id < ? ORDER BY id DESC{end}", (run.id, after or 2**62)
 
     def _thaw(self, text: Any, kind: Kind) -> Raw:
         try:

@@ -232,8 +232,7 @@ class ServedStore(ABC, Generic[C, W]):
             return Step(self.ledger.save(evolve(run, cursor=cursor)), done=False, fraction=self._fraction(found))
         began = time.monotonic_ns()
         try:
-            with self.server.writing(LOCK):
-                self.ledger.fence(run)
+            with self.ledger.writing(run, LOCK):
                 reach(STEP_BEGUN)
                 made, refused, first, last = self._write(job, run, found, clock)
                 reach(STEP_WRITTEN)
@@ -246,7 +245,7 @@ class ServedStore(ABC, Generic[C, W]):
                     first_change=run.first_change if run.first_change is not None else first,
                     last_change=last if last is not None else run.last_change,
                 )
-                self.ledger.put(after)
+                self.ledger.advance(after)
                 reach(STEP_SAVED)
         except Refused as problem:
             if limit > 1:
@@ -298,12 +297,11 @@ class ServedStore(ABC, Generic[C, W]):
 
     def _set_aside(self, run: Run, said: Prepared, values: Mapping[str, Any], cursor: Cursor) -> Step:
         """Quarantine a row, and go on after it."""
-        with self.server.writing():
-            self.ledger.fence(run)
+        with self.ledger.writing(run):
             aside = self.server.run(said, values).rowcount  # 0 if gone meanwhile
             counts = evolve(run.counts, quarantined=run.counts.quarantined + aside)
             run = evolve(run, cursor=cursor, counts=counts, found=run.found + aside)
-            self.ledger.put(run)
+            self.ledger.advance(run)
         return Step(run, done=False, touched=aside)
 
     # -- the way back
@@ -328,8 +326,7 @@ class ServedStore(ABC, Generic[C, W]):
         values = {"undone": undone.id, "bottom": bottom, "top": top}
         began = time.monotonic_ns()
         try:
-            with self.server.writing(LOCK if limit > 1 else None):
-                self.ledger.fence(run)
+            with self.ledger.writing(run, LOCK if limit > 1 else None):
                 reach(STEP_BEGUN)
                 there, restored = self._give_back(table, column, values)
                 counts = evolve(
@@ -338,7 +335,7 @@ class ServedStore(ABC, Generic[C, W]):
                     refused=run.counts.refused + there - restored,
                 )
                 after = evolve(run, cursor=bottom, counts=counts)
-                self.ledger.put(after)
+                self.ledger.advance(after)
                 reach(STEP_SAVED)
         except (Refused, StoreLocked) as problem:
             if limit > 1:
