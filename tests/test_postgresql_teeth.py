@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -18,6 +18,7 @@ from timestamp_guard import Run, TimestampGuardError
 from timestamp_guard.stores.sql.connection import Prepared
 from timestamp_guard.stores.sql.ledger import SqlLedger
 from timestamp_guard.stores.sql.postgresql import server
+from timestamp_guard.stores.sql.postgresql.ledger import ServerLedger
 from timestamp_guard.stores.sql.postgresql.statements import Statements, Writer
 from timestamp_guard.stores.sql.postgresql.store import PostgresStore
 
@@ -49,11 +50,11 @@ def no_fence(patch: pytest.MonkeyPatch) -> None:
     """The generation of a run is not looked at."""
     put = SqlLedger.put
 
-    def anyway(ledger: SqlLedger, run: Run, held: int | None = None) -> None:
+    def anyway(ledger: SqlLedger, run: Run, held: int | None = None, only: Mapping[str, Any] | None = None) -> None:
         ((now,),) = ledger.database.rows(f"SELECT generation FROM {ledger._runs} WHERE id = ?", (run.id,))
-        put(ledger, run, now)
+        put(ledger, run, now, only)
 
-    patch.setattr(SqlLedger, "fence", lambda *_: None)
+    patch.setattr(ServerLedger, "writing", lambda ledger, _, wait=None: ledger.server.writing(wait))
     patch.setattr(SqlLedger, "put", anyway)
 
 

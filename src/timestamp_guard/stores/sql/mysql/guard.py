@@ -9,6 +9,7 @@ divides them.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -29,6 +30,9 @@ __all__ = ["MysqlGuard", "written"]
 
 LAST: Final = Decimal(100000101000000)
 """The number of the first time that no column can hold."""
+
+DAY_NS: Final = 86_400 * 10**9
+"""More than any zone is ahead or behind."""
 
 EXACTLY: Final = Context(prec=80, traps=[Inexact])
 
@@ -118,7 +122,18 @@ class MysqlGuard(TypedGuard):
     def _lacks(self, name: str, cause: Cause) -> Expression:
         if self._kind(name) in NUMBERS or cause == "null":
             return super()._lacks(name, cause)
-        return self._cause(name, self.columns[name]) == constant(CAUSES.index(cause))
+        because = self._cause(name, self.columns[name]) == constant(CAUSES.index(cause))
+        return sa.and_(sa.not_(self._between_spans(name)), because) if cause == "placeholder" else because
+
+    def _between_spans(self, name: str) -> Expression:
+        """That a time is where no placeholder is, most likely: quickly seen, for two times are compared as they are."""
+        placeholders = self.encodings[name].placeholders
+        edges = [YEAR_1, *(edge for span in sorted(placeholders.spans) for edge in span), YEAR_10000 - 1]
+        low, high = max(itertools.pairwise(edges), key=lambda gap: gap[1] - gap[0])
+        if not all(prefix.startswith("0000") for prefix in placeholders.prefixes) or edges != sorted(edges):
+            return sa.false()
+        value = self.columns[name]
+        return sa.and_(value > _literal(low + DAY_NS), value < _literal(high - DAY_NS))
 
     # -- order
 
@@ -209,6 +224,12 @@ def written(column: Column, raw: Raw) -> Any:
     except (ArithmeticError, ValueError, TypeError):
         pass
     raise Refused(f"{column.name} is declared {column.declared}, which cannot hold {raw!r} as it is")
+
+
+def _literal(instant: int) -> Expression:
+    """A time of UTC, to the second, as a constant."""
+    there = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=instant // 10**9)
+    return sa.literal_column(f"TIMESTAMP'{there:%Y-%m-%d %H:%M:%S}'", sa.types.NullType())
 
 
 def _parameter(name: str) -> Expression:

@@ -12,7 +12,7 @@ from typing import Any, Final
 from ....instants import Raw
 from ....ledger import Run
 from ....targets.typed import Kind
-from ..ledger import _COLUMNS, _TYPES, CHANGES, MADE, QUARANTINE, RUNS
+from ..ledger import _COLUMNS, _TYPES, CHANGES, QUARANTINE, RUNS
 from ..served.ledger import ServedLedger
 from .server import Server
 from .values import thawed
@@ -42,9 +42,8 @@ class ServerLedger(ServedLedger[Server]):
                 (
                     CHANGES,
                     (
-                        f"id {identity}, run bigint NOT NULL, field longtext, `before` longtext, `after` longtext, "
-                        f"candidate longtext, state tinyint NOT NULL DEFAULT {MADE}, key_1 longtext, "
-                        f"PRIMARY KEY (run, id), KEY (id)"
+                        "run bigint NOT NULL, id bigint NOT NULL, `before` longtext, `after` longtext, "
+                        "candidate smallint, key_1 longtext, PRIMARY KEY (run, id)"
                     ),
                 ),
                 (

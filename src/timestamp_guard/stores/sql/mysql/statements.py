@@ -11,15 +11,14 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from sqlalchemy.dialects.mysql import pymysql as dialect
 from sqlalchemy.sql.compiler import IdentifierPreparer
 
 from ....job import Job
-from ....rules import Moment
+from ....rules import Moment, Present
 from ....targets.sql import Expression, SqlRepair
 from ..connection import Prepared
-from ..ledger import MADE
 from .guard import MysqlGuard
 from .ledger import ServerLedger
 from .server import name_of, quoted
@@ -27,6 +26,10 @@ from .table import Column, Table
 from .values import compared, put, read, text
 
 __all__ = ["Look", "Statements", "Writer", "by_server", "held_by"]
+
+
+NUMBER: Final = "@timestamp_guard_number"
+"""The number of the change that was recorded last: set before each statement that records some."""
 
 
 class _Names(IdentifierPreparer):
@@ -154,14 +157,21 @@ class Writer:
         for number in range(count):
             keys = ", ".join(f"%(k{number}_{index})s" for index in range(width))
             after = text(column.kind, _as(column, f"%(a{number})s"))
-            rows.append(f"(%(run)s, %(b{number})s, {after}, %(c{number})s, {keys})")
+            rows.append(f"(%(run)s, %(first)s + {number}, %(b{number})s, {after}, %(c{number})s, {keys})")
         return Prepared(
-            f"INSERT INTO {self.changes} (run, `before`, `after`, candidate, {_keys(width)}) VALUES {', '.join(rows)}"  # noqa: S608
+            f"INSERT INTO {self.changes} (run, id, `before`, `after`, candidate, {_keys(width)}) VALUES {', '.join(rows)}"  # noqa: S608
         )
 
-    def newest(self) -> Prepared:
-        """The last change of a run: the index knows it."""
-        return Prepared(f"SELECT max(id) FROM {self.changes} WHERE run = %(run)s")  # noqa: S608 - ours
+    def place_of(self) -> Prepared:
+        """The key of the row of a change."""
+        keys = _keys(len(self.columns))
+        return Prepared(f"SELECT {keys} FROM {self.changes} WHERE run = %(run)s AND id = %(last)s")  # noqa: S608 - ours
+
+    def over_values(self) -> Prepared:
+        """How many changes since one of them overwrite a value."""
+        return Prepared(
+            f"SELECT count(`before`) FROM {self.changes} WHERE run = %(run)s AND id >= %(since)s"  # noqa: S608 - ours
+        )
 
     def made(self, column: Column) -> Prepared:
         """Give rows what was recorded."""
@@ -200,7 +210,7 @@ class Writer:
 
     @property
     def _stretch(self) -> str:
-        return f"c.run = %(undone)s AND c.state = {MADE} AND c.id BETWEEN %(bottom)s AND %(top)s"
+        return "c.run = %(undone)s AND c.id BETWEEN %(bottom)s AND %(top)s"
 
     def there(self) -> Prepared:
         """How many changes are in a stretch."""
@@ -275,6 +285,7 @@ class Statements:
 
     repair: SqlRepair = field(repr=False)
     work: str
+    nulls: str | None
     after: str
     chosen: str
     count: Prepared
@@ -284,6 +295,10 @@ class Statements:
     def values(self, job: Job, moment: Moment) -> dict[str, Any]:
         """The parameters of bounds and candidates."""
         return dict(self.repair.limits(moment, job.pinned))
+
+    def only(self, *, nulls: bool) -> Statements:
+        """The same where there is nothing to overwrite but nulls, which is quickly seen."""
+        return evolve(self, work=self.nulls) if nulls and self.nulls is not None else self
 
     def last_of(self, writer: Writer, *, after: bool) -> Prepared:
         """The place of the last of so many rows between two places that hold work."""
@@ -298,13 +313,14 @@ class Statements:
             f"SELECT count(*) FROM {writer.source} WHERE {writer.between(after=after)} AND ({self.work})"  # noqa: S608
         )
 
-    def record(self, writer: Writer, column: Column, *, after: bool) -> Prepared:
-        """Lock and record the work between two places; what others hold is passed over."""
+    def record(self, writer: Writer, column: Column, *, after: bool, open: bool) -> Prepared:  # noqa: A002 - as of a window
+        """Lock and record the work between two places, or the first of it; what others hold is passed over."""
+        end = " LIMIT %(limit)s" if open else ""
         held = text(column.kind, f"t.{name_of(column.name)}")
         return Prepared(
-            f"INSERT INTO {writer.changes} (run, `before`, `after`, candidate, {_keys(len(writer.columns))}) "  # noqa: S608
-            f"SELECT %(run)s, {held}, {self.after}, {self.chosen}, {writer.key_texts()} FROM {writer.source} "
-            f"WHERE {writer.between(after=after)} AND ({self.work}) ORDER BY {writer._order()} FOR UPDATE SKIP LOCKED"  # noqa: SLF001
+            f"INSERT INTO {writer.changes} (run, id, `before`, `after`, candidate, {_keys(len(writer.columns))}) "  # noqa: S608
+            f"SELECT %(run)s, {NUMBER} := {NUMBER} + 1, {held}, {self.after}, {self.chosen}, {writer.key_texts()} FROM {writer.source} "
+            f"WHERE {writer.between(after=after)} AND ({self.work}) ORDER BY {writer._order()}{end} FOR UPDATE SKIP LOCKED"  # noqa: SLF001
         )
 
     def readable(self, writer: Writer, column: Column, job: Job) -> str:
@@ -323,6 +339,7 @@ def by_server(writer: Writer, job: Job, *, skipping: bool) -> Statements:
     repair = SqlRepair(guard, job.repair, job.encodings)
     skip = f" AND {writer.not_aside()}" if skipping else ""
     broken, mendable = said(repair.broken()), said(repair.mendable())
+    fills = "null" in job.repair.codes and Present(job.field) in job.guard.rules
     # Each value as it is kept before one of them is chosen, for a choice would be of a type that suits them all.
     values = [text(column.kind, said(value)) for value in repair.values()]
     tests = [said(guard.allows(job.field, value)) for value in repair.values()]
@@ -334,6 +351,7 @@ def by_server(writer: Writer, job: Job, *, skipping: bool) -> Statements:
     return Statements(
         repair,
         f"({broken}) AND ({mendable}){skip}",
+        f"t.{name_of(job.field)} IS NULL AND ({mendable}){skip}" if fills and not column.not_null else None,
         after if several else values[0],
         chosen if several else "0",
         Prepared(f"SELECT {chosen}, count(*) FROM {writer.plain} WHERE ({broken}){skip} GROUP BY 1"),  # noqa: S608 - quoted

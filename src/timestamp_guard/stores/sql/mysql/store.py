@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from ....engine.stepwise import Estimate, Tally, fairly
 from ....engine.stepwise import assess as assess_pages
@@ -26,12 +26,12 @@ from ....targets.typed import mends_typed, speaks_typed
 from ...base import Assessment, Clock, Page, Sample, Step, Survey
 from ..connection import Prepared
 from ..served.server import Refused
-from ..served.store import PATIENCE_NS, ServedStore, key_of
+from ..served.store import ENOUGH, PATIENCE_NS, ServedStore, key_of
 from ..served.table import ServedTable
 from .guard import MysqlGuard, written
 from .ledger import ServerLedger
 from .server import Server, quoted
-from .statements import Look, Statements, Writer, by_server, held_by
+from .statements import NUMBER, Look, Statements, Writer, by_server, held_by
 from .table import Column, Table, reflect
 from .values import given, kept, thawed
 
@@ -52,7 +52,8 @@ Place = tuple[str, ...]
 @frozen
 class Window:
     """
-    A stretch of the table in the order of its key, from after one place to another, with so many rows of work.
+    A stretch of the table in the order of its key, from after one place to another, with so many rows of work: or no more
+    than these, where it is `open`, and ends where the last of them is found when they are written.
 
     `rows` is None where SQL judges; else what Python judged: the key, the columns and the mend of each row.
     """
@@ -61,6 +62,7 @@ class Window:
     last: Place
     count: int
     rows: Sequence[tuple[Sequence[Raw], Mapping[str, Raw], Mend]] | None = None
+    open: bool = False
 
     @property
     def work(self) -> bool:
@@ -112,6 +114,7 @@ class MysqlStore(ServedStore[Column, Window]):
         self._said: tuple[Job, bool] | None = None
         self._prepared: tuple[Job, bool, Statements] | None = None
         self._top: Place | None = None
+        self._without, self._dense = 0, False
         self._stretch: tuple[Place, Place] | None = None
         super().__init__()
 
@@ -303,6 +306,9 @@ class MysqlStore(ServedStore[Column, Window]):
             and all(isinstance(each, str) for each in cursor)
         )
 
+    def _made(self, found: Window, made: int) -> None:  # noqa: ARG002 - see ServedStore
+        self._dense = made > 0
+
     def _fraction(self, found: Window) -> float | None:  # noqa: ARG002 - see ServedStore
         return None
 
@@ -314,6 +320,7 @@ class MysqlStore(ServedStore[Column, Window]):
             # What is added since is for the next sweep.
             rows = self.server.rows(writer.end())
             self._top = _place(rows[0]) if rows else None
+            self._without, self._dense = 0, False
         if run.cursor is not None:
             after = tuple(run.cursor)
         if self._top is None:
@@ -326,7 +333,9 @@ class MysqlStore(ServedStore[Column, Window]):
                 return None
             if not self._sql(job):
                 return self._judge(job, run, clock, limit, after, last)
-            said = self._statements(job, skipping=run.counts.quarantined > 0)
+            said = self._now(job, run)
+            if self._dense and said.work == said.nulls and limit > 1:
+                return Window(after, last, limit, open=True)
             values |= said.values(job, job.moment(clock())) | {"run": run.id} | self._at("last", last)
             rows = self.server.rows(said.last_of(writer, after=after is not None), {**values, "limit": limit - 1})
             if rows:
@@ -376,17 +385,22 @@ class MysqlStore(ServedStore[Column, Window]):
 
     # -- writing
 
-    def _write(self, job: Job, run: Run, found: Window, clock: Clock) -> tuple[int, int, int | None, int | None]:
+    def _write(
+        self, job: Job, run: Run, found: Window, clock: Clock
+    ) -> tuple[Window, int, int, int | None, int | None]:
         """Lock and record the work of a window, then give the rows what was recorded, and prove it."""
         column = self.table.column(job.field)
+        since = (run.last_change or 0) + 1
         if found.rows is None:
-            made, refused, since = self._record(job, run, found, clock, column)
+            made, refused = self._record(job, run, found, clock, column, since)
         else:
-            made, refused, since = self._record_judged(job, run, found.rows, column)
+            made, refused = self._record_judged(job, run, found.rows, column, since)
+        last = since + made - 1
+        if found.open and made == found.count:
+            found = self._ended(run, found, last)
         if not made:
-            return 0, refused, None, None
+            return found, 0, refused, None, None
         values = {"run": run.id, "since": since}
-        ((last,),) = self.server.rows(self._writer.newest(), values)
         found_again = self.server.run(self._writer.made(column), values).rowcount
         if made != found_again:
             raise Refused(f"of {made} rows that were locked {found_again} were found again by their key")
@@ -394,24 +408,43 @@ class MysqlStore(ServedStore[Column, Window]):
             ((held,),) = self.server.rows(self._writer.proof(column), values)
             if held != made:
                 raise self._not_held(column)
-        return made, refused, since, last
+        return found, made, refused, since, last
+
+    def _ended(self, run: Run, found: Window, last: int) -> Window:
+        """An open window, up to the row that was recorded last."""
+        ((*texts,),) = self.server.rows(self._writer.place_of(), {"run": run.id, "last": last})
+        kinds = [self.table.column(name).kind for name in self.table.key]
+        place = _place([thawed(each, kind) for each, kind in zip(texts, kinds, strict=True)])
+        self._stretch = (place, found.last) if place != found.last else None
+        return evolve(found, last=place)
 
     def _sure(self, job: Job, found: Window) -> bool:
         """Whether a column is given only what a column of the same type held."""
         return found.rows is None and all(isinstance(each, Field) for each in job.repair.candidates)
 
-    def _record(self, job: Job, run: Run, found: Window, clock: Clock, column: Column) -> tuple[int, int, int]:
-        said = self._statements(job, skipping=run.counts.quarantined > 0)
+    def _record(self, job: Job, run: Run, found: Window, clock: Clock, column: Column, since: int) -> tuple[int, int]:
+        said = self._now(job, run)
         there = found.after is not None
         values = {"run": run.id, **self._at("after", found.after), **self._at("last", found.last)}
-        values |= said.values(job, job.moment(clock()))
-        outcome = self.server.run(said.record(self._writer, column, after=there), values)
-        made, refused = outcome.rowcount, 0
-        if made < found.count:
+        values |= said.values(job, job.moment(clock())) | {"limit": found.count}
+        self.server.run(Prepared(f"SET {NUMBER} = {since - 1:d}"))
+        made, refused = (
+            self.server.run(said.record(self._writer, column, after=there, open=found.open), values).rowcount,
+            0,
+        )
+        if said.nulls not in {None, said.work}:
+            ((over,),) = self.server.rows(self._writer.over_values(), {"run": run.id, "since": since})
+            self._without = 0 if over else self._without + 1
+        if made < found.count and not found.open:
             # Others hold some of them, or have mended them meanwhile.
             ((count,),) = self.server.rows(said.left(self._writer, after=there), values)
             refused = max(0, count - made)
-        return made, refused, outcome.number
+        return made, refused
+
+    def _now(self, job: Job, run: Run) -> Statements:
+        """The statements of the next step."""
+        said = self._statements(job, skipping=run.counts.quarantined > 0)
+        return said.only(nulls=run.sweep == 1 and self._without >= ENOUGH)
 
     def _record_judged(
         self,
@@ -419,11 +452,12 @@ class MysqlStore(ServedStore[Column, Window]):
         run: Run,
         rows: Sequence[tuple[Sequence[Raw], Mapping[str, Raw], Mend]],
         column: Column,
-    ) -> tuple[int, int, int]:
+        since: int,
+    ) -> tuple[int, int]:
         """Lock and record the rows that still are what was judged."""
         width = len(self.table.key)
         names = needs(job.repair, job.guard) or self.fields()
-        made, since = 0, 0
+        made = 0
         for start in range(0, len(rows), CHUNK):
             judged = rows[start : start + CHUNK]
             keys = {
@@ -435,7 +469,7 @@ class MysqlStore(ServedStore[Column, Window]):
                 _place(row[:width]): row[width:]
                 for row in self.server.rows(self._writer.locked(names, column, len(judged)), keys)
             }
-            values: dict[str, Any] = {"run": run.id}
+            values: dict[str, Any] = {"run": run.id, "first": since + made}
             count = 0
             for key, record, mend in judged:
                 now = locked.get(_place(key))
@@ -449,10 +483,9 @@ class MysqlStore(ServedStore[Column, Window]):
                 }
                 count += 1
             if count:
-                outcome = self.server.run(self._writer.recorded(column, count), values)
-                since = since or outcome.number
+                self.server.run(self._writer.recorded(column, count), values)
                 made += count
-        return made, len(rows) - made, since
+        return made, len(rows) - made
 
     def _quarantine(self, run: Run, found: Window, reason: str) -> Step:
         """Set the one row of a failed step aside, and go on after it."""

@@ -20,7 +20,7 @@ from ..served.ledger import ServedLedger
 from .server import Server
 from .values import thawed
 
-__all__ = ["BATCHES", "ServerLedger", "within"]
+__all__ = ["BATCHES", "ServerLedger"]
 
 BATCHES: Final = "timestamp_guard_batches"
 
@@ -91,10 +91,10 @@ class ServerLedger(ServedLedger[Server]):
     def _batches(self) -> str:
         return self.server.address(BATCHES)
 
-    def _page(self, run: Run, after: int, limit: int | None) -> tuple[str, tuple[Any, ...]]:
-        top = after - 1 if after else run.last_change or 0
-        bottom = 1 if limit is None else max(1, top - limit + 1)
-        return f"{within(self._batches, '?', '?', '?')} ORDER BY id DESC", (run.id, run.id, bottom, top, bottom, top)
+    def within(self, run: str, bottom: str, top: str) -> str:
+        """See :class:`~timestamp_guard.stores.sql.served.ledger.ServedLedger`; without a look at all batches of the run."""
+        first = f"SELECT max(first) FROM {self._batches} WHERE run = {run} AND first <= {bottom}"  # noqa: S608 - ours
+        return f"run = {run} AND first >= ({first}) AND first <= {top} AND id BETWEEN {bottom} AND {top}"
 
     @contextlib.contextmanager
     def writing(self, run: Run, lock_timeout: float | None = None) -> Iterator[None]:
@@ -118,9 +118,3 @@ class ServerLedger(ServedLedger[Server]):
 
     def _value(self, text: Any, kind: Kind) -> Raw:
         return thawed(text, kind)
-
-
-def within(batches: str, run: str, bottom: str, top: str) -> str:
-    """A condition on the view of changes: those of a run between two numbers, found without a look at all its batches."""
-    first = f"SELECT max(first) FROM {batches} WHERE run = {run} AND first <= {bottom}"  # noqa: S608 - ours
-    return f"run = {run} AND first >= ({first}) AND first <= {top} AND id BETWEEN {bottom} AND {top}"

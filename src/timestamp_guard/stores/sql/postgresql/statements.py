@@ -21,7 +21,7 @@ from ....targets.sql import SqlRepair
 from ....targets.typed import TypedColumn, TypedGuard
 from ..connection import Prepared
 from ..ledger import CHANGES, QUARANTINE
-from .ledger import BATCHES, ServerLedger, within
+from .ledger import BATCHES, ServerLedger
 from .server import quoted
 from .table import Column, Table
 from .values import wide
@@ -70,6 +70,7 @@ class Writer:
             ledger.server.address(name).replace("%", "%%") for name in (CHANGES, BATCHES, QUARANTINE)
         )
         self.source = table.source.replace("%", "%%")
+        self._within = ledger.within("%(undone)s", "%(bottom)s", "%(top)s")
 
     def rows(self, names: Sequence[str], part: str, *, identity: Sequence[str], limit: bool) -> Prepared:
         """
@@ -166,7 +167,7 @@ class Writer:
 
     def _stretch(self) -> str:
         """The changes of the run *undone* from *bottom* to *top*."""
-        return f"{self.changes} WHERE {within(self.batches, '%(undone)s', '%(bottom)s', '%(top)s')}"
+        return f"{self.changes} WHERE {self._within}"
 
     def undo(self, column: Column, *, by_place: bool) -> Prepared:
         """

@@ -27,7 +27,7 @@ from ...base import Assessment, Clock, Downstream, Fingerprint, Held, Page, Prob
 from ..connection import Prepared
 from ..served.held import as_held
 from ..served.server import Refused
-from ..served.store import LOCK, PATIENCE_NS, ServedStore, key_of
+from ..served.store import ENOUGH, LOCK, PATIENCE_NS, ServedStore, key_of
 from ..served.table import ServedTable
 from .enforcing import PostgresEnforcing
 from .ledger import ServerLedger
@@ -44,12 +44,6 @@ SEEK: Final = 4096
 """How many pages the first look for work passes, and how many at most: 32 MB."""
 
 LAST: Final = 65535
-
-ENOUGH: Final = 16
-"""
-After so many steps in a row that found only nulls to overwrite, the first sweep looks for nothing else: a look costs a
-tenth of a step, and what there is after all is found by the survey, and mended by the next sweep.
-"""
 
 
 @frozen
@@ -391,8 +385,9 @@ class PostgresStore(ServedStore[Column, Window]):
             )
         return Window(part, after, last, work, bool(work), file)
 
-    def _write(self, job: Job, run: Run, found: Window, clock: Clock) -> tuple[int, int, int | None, int | None]:
-        """Record and write the work of a window, in a transaction: made, refused, and the first and last change."""
+    def _write(
+        self, job: Job, run: Run, found: Window, clock: Clock
+    ) -> tuple[Window, int, int, int | None, int | None]:
         column, part = self.table.column(job.field), self._part(found.part)
         oid = self.table.parts[found.part].oid
         values: dict[str, Any] = {"run": run.id, "oid": oid, "after": found.after, "last": found.last}
@@ -419,7 +414,7 @@ class PostgresStore(ServedStore[Column, Window]):
             if lost:
                 raise self._undone_by_a_trigger(column.name)
         refused = 0 if found.rows is None else len(found.rows) - made
-        return (made, refused, first, first + made - 1) if made else (0, refused, None, None)
+        return (found, made, refused, first, first + made - 1) if made else (found, 0, refused, None, None)
 
     def _look_for_triggers(self) -> None:
         self.table = evolve(self.table, triggers=triggers_of(self.server, self.table.oid))

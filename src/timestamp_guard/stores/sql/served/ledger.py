@@ -103,9 +103,11 @@ class ServedLedger(SqlLedger, Generic[S]):
             return []  # what a server is asked to write is written in the same transaction: there are no intents
         key, kinds = self._remembered(run)
         names = ", ".join(f"key_{index}" for index in range(1, len(key) + 1))
-        where, values = self._page(run, after, limit)
+        top = after - 1 if after else run.last_change or 0
+        values = {"run": run.id, "bottom": 1 if limit is None else max(1, top - limit + 1), "top": top}
         rows = self.server.rows(
-            f'SELECT id, "before", "after", candidate, {names} FROM {self._changed} WHERE {where}',  # noqa: S608 - ours
+            f'SELECT id, "before", "after", candidate, {names} FROM {self._changed} '  # noqa: S608 - ours
+            f"WHERE {self.within(':run', ':bottom', ':top')} ORDER BY id DESC",
             values,
         )
         field = self.field_of(run)
@@ -123,10 +125,9 @@ class ServedLedger(SqlLedger, Generic[S]):
             for number, before, made, candidate, *held in rows
         ]
 
-    def _page(self, run: Run, after: int, limit: int | None) -> tuple[str, tuple[Any, ...]]:
-        """Which changes, from the newest back: those before *after*, so many."""
-        end = "" if limit is None else f" LIMIT {limit:d}"
-        return f"run = ? AND state = {MADE} AND id < ? ORDER BY id DESC{end}", (run.id, after or 2**62)
+    def within(self, run: str, bottom: str, top: str) -> str:
+        """Which changes: those of a run between two numbers; they are numbered from 1, without a gap."""
+        return f"run = {run} AND id BETWEEN {bottom} AND {top}"
 
     def _thaw(self, text: Any, kind: Kind) -> Raw:
         try:

@@ -26,7 +26,7 @@ from .ledger import ServedLedger
 from .server import ConnectionLost, Refused, ServedConnection
 from .table import ServedColumn, ServedTable, ensure_unique
 
-__all__ = ["LOCK", "PATIENCE_NS", "ServedStore", "key_of"]
+__all__ = ["ENOUGH", "LOCK", "PATIENCE_NS", "ServedStore", "key_of"]
 
 T = TypeVar("T")
 
@@ -44,6 +44,12 @@ LOCK: Final = 0.1
 """
 For so many seconds a step waits for the lock of a row: meanwhile others wait for those that it has. If it is not enough
 the step is taken again with half as many rows, and a single one that stays locked is left for the next sweep.
+"""
+
+ENOUGH: Final = 16
+"""
+After so many steps in a row that found only nulls to overwrite, the first sweep looks for nothing else: a look costs a
+tenth of a step, and what there is after all is found by the survey, and mended by the next sweep.
 """
 
 TRIES: Final = 6
@@ -234,7 +240,8 @@ class ServedStore(ABC, Generic[C, W]):
         try:
             with self.ledger.writing(run, LOCK):
                 reach(STEP_BEGUN)
-                made, refused, first, last = self._write(job, run, found, clock)
+                found, made, refused, first, last = self._write(job, run, found, clock)
+                cursor = self._cursor(found)
                 reach(STEP_WRITTEN)
                 counts = evolve(run.counts, changed=run.counts.changed + made, refused=run.counts.refused + refused)
                 after = evolve(
@@ -450,8 +457,11 @@ class ServedStore(ABC, Generic[C, W]):
         """How far through the table a window is."""
 
     @abstractmethod
-    def _write(self, job: Job, run: Run, found: W, clock: Clock) -> tuple[int, int, int | None, int | None]:
-        """Record and write the work of a window, in a transaction: made, refused, and the first and last change."""
+    def _write(self, job: Job, run: Run, found: W, clock: Clock) -> tuple[W, int, int, int | None, int | None]:
+        """
+        Record and write the work of a window, in a transaction: the window as far as it was worked on, made, refused, and
+        the first and the last change.
+        """
 
     def _made(self, found: W, made: int) -> None:
         """Learn from a step that so much was made of a window."""
