@@ -89,7 +89,9 @@ class Bench:
         print(show(times, goals))
         for name, holds in self.holds.items():
             print(f"{name}: transaction ms {spread(holds)}, goal p99 <= 50")
-        late = self.beside(writes)
+        self.before("backfill")
+        statement = "UPDATE services SET updated_at = clock_timestamp() WHERE id = %s"
+        late = beside(self.url, writes, lambda: self.backfill("", REPAIR), statement)
         print(f"a writer of {writes}/s beside a backfill: ms {late}, goal p99 <= 20")
         if json is not None:
             spreads = {name: spread(each) for name, each in self.holds.items()}
@@ -158,31 +160,31 @@ class Bench:
         assert run.ok
         self.holds.setdefault("rollback", []).extend(each for each in held if each)
 
-    def beside(self, writes: int) -> str:
-        """How late a writer is that asks at fixed times, while a backfill works."""
-        self.before("backfill")
-        ids = [key for (key,) in servers.sql(self.url, "SELECT id FROM services LIMIT 100000")]
-        stop: Event = multiprocessing.Event()
-        results: Any = multiprocessing.SimpleQueue()
-        writer = multiprocessing.Process(target=at_times, args=(self.url, ids, writes, stop, results))
-        writer.start()
-        time.sleep(0.5)
-        self.backfill("", REPAIR)
-        stop.set()
-        late = results.get()
-        writer.join()
-        return spread(late)
+
+def beside(url: str, writes: int, work: Callable[[], object], statement: str) -> str:
+    """How late a writer is that asks at fixed times, while *work* is done."""
+    ids = [key for (key,) in servers.sql(url, "SELECT id FROM services LIMIT 100000")]
+    stop: Event = multiprocessing.Event()
+    results: Any = multiprocessing.SimpleQueue()
+    writer = multiprocessing.Process(target=at_times, args=(url, ids, statement, writes, stop, results))
+    writer.start()
+    time.sleep(0.5)
+    work()
+    stop.set()
+    late = results.get()
+    writer.join()
+    return spread(late)
 
 
-def at_times(url: str, ids: list[str], rate: int, stop: Event, results: Any) -> None:
+def at_times(url: str, ids: list[str], statement: str, rate: int, stop: Event, results: Any) -> None:
     """Write at fixed times, whether the last write is done or not, and tell how late each was, in milliseconds."""
     draw, late = random.Random(1), []
-    with contextlib.closing(servers.connect(url)) as user:
+    with contextlib.closing(servers.connect(url)) as user, contextlib.closing(user.cursor()) as cursor:
         due = time.perf_counter()
         while not stop.is_set():
             due += 1 / rate
             time.sleep(max(0.0, due - time.perf_counter()))
-            user.execute("UPDATE services SET updated_at = clock_timestamp() WHERE id = %s", (draw.choice(ids),))
+            cursor.execute(statement, (draw.choice(ids),))
             late.append((time.perf_counter() - due) * 1000)
     results.put(late)
 

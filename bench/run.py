@@ -17,6 +17,7 @@ FULL = (
     ("json_files.py",),
     ("postgresql.py", "--rows", "1000000"),
     ("postgresql.py", "--rows", "2000000"),
+    ("mariadb.py", "--rows", "500000"),
     ("enforce.py",),
     ("startup.py",),
 )
@@ -26,6 +27,7 @@ QUICK = (
     ("load.py", "--rows", "200000", "--rounds", "1"),
     ("json_files.py", "--check-rows", "200000", "--fill-mb", "50", "--array-mb", "20", "--rounds", "2"),
     ("postgresql.py", "--rows", "100000", "--rounds", "2"),
+    ("mariadb.py", "--rows", "50000", "--rounds", "2"),
     ("enforce.py", "--rows", "200000", "--writes", "20000", "--rounds", "2"),
     ("startup.py", "--rounds", "3"),
 )
