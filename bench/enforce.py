@@ -23,9 +23,9 @@ from _measure import Goal, rounds, show, write_json
 from timestamp_guard import NOW, Repair, enforce, unenforce, updated_at_guard
 from timestamp_guard.stores.base import Tell
 from timestamp_guard.stores.sql.postgresql.enforcing import PostgresEnforcing
-from timestamp_guard.stores.sql.postgresql.locks import ACCESS_EXCLUSIVE, Locks
-from timestamp_guard.stores.sql.postgresql.server import Server
+from timestamp_guard.stores.sql.postgresql.locks import ACCESS_EXCLUSIVE, TableLock
 from timestamp_guard.stores.sql.postgresql.store import PostgresStore
+from timestamp_guard.stores.sql.served.locks import Lock, Locks
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -59,18 +59,19 @@ class Timed(Locks):
 
     held: list[tuple[str, float]] = []  # noqa: RUF012 - of the bench, not of one object
 
-    def take(self, server: Server, tables: Sequence[int], mode: str, act: Callable[[float], None], tell: Tell) -> None:
+    def take(self, lock: Lock, act: Callable[[float], None], tell: Tell) -> None:
         """Take it, and time it."""
-        finish = server.finish
+        assert isinstance(lock, TableLock)
+        server, finish = lock.server, lock.server.finish
 
         def timed(statements: Sequence[str]) -> None:
             began = time.perf_counter()
             finish(statements)
-            Timed.held.append((mode, time.perf_counter() - began))
+            Timed.held.append((lock.name, time.perf_counter() - began))
 
         server.finish = timed  # type: ignore[method-assign]
         try:
-            super().take(server, tables, mode, act, tell)
+            super().take(lock, act, tell)
         finally:
             server.finish = finish  # type: ignore[method-assign]
 
