@@ -10,6 +10,8 @@ the shortest wait for a lock       none: `lock_wait_timeout` 0  1 s
 who holds the metadata lock        a plugin, if it is there     `performance_schema.metadata_locks`
 cascading keys beside `LOCK=NONE`  allowed, as tried on 10.11   refused
 a TIMESTAMP made NOT NULL          COPY, as tried on 10.11      in place
+one beside a column that is kept   COPY, as tried on 10.11      in place
+a compressed column, NOT NULL      a default of '' is added     not there
 a CHECK that is added              COPY, LOCK=SHARED            COPY; its name is one of the schema's
 a column that is hidden            `INVISIBLE`                  `/*!80023 INVISIBLE */`
 =================================  ===========================  ===========================================
@@ -103,8 +105,18 @@ class Able:
         if self.table.column(name).base == "timestamp" and self.server.kind == "MariaDB":
             # InnoDB says that the default is not constant, even if there is none: for such a column null once meant now.
             return "MariaDB makes a TIMESTAMP NOT NULL only by copying the table", True
+        if "COMPRESSED" in definition.columns(self.shown)[name]:
+            return "MariaDB would give a compressed column a default of its own", False
         if re.search(r"^  (?:FULLTEXT|SPATIAL) KEY ", self.shown, re.MULTILINE):
             return "a FULLTEXT or SPATIAL index is built under a lock", True
+        held = self.server.rows(
+            "SELECT c.column_name FROM information_schema.columns c LEFT JOIN information_schema.statistics s "
+            "USING (table_schema, table_name, column_name) WHERE c.table_schema = ? AND c.table_name = ? "
+            "AND c.generation_expression <> '' AND (c.extra LIKE 'STORED%' OR s.index_name IS NOT NULL) LIMIT 1",
+            (self.table.schema, self.table.name),
+        )
+        if held and self.server.kind == "MariaDB":
+            return f"{held[0][0]} is computed and kept, and MariaDB makes it anew only by copying the table", True
         if self.server.kind == "MySQL":
             keys = self.server.rows(
                 "SELECT constraint_name FROM information_schema.referential_constraints WHERE constraint_schema = ? "

@@ -204,7 +204,7 @@ class MysqlEnforcing:
             if not there and why is not None and not (why[1] and wanted.rebuild):
                 continue
             was, made = (definition.nullable(text), text) if there else (text, definition.required(text))
-            how, lock = (IN_PLACE, ONLINE) if why is None else (COPY, COPIED)
+            how, lock = (COPY, COPIED) if wanted.rebuild else (IN_PLACE, ONLINE)
             yield Stage(
                 f"not null {name}",
                 (self._modify(made, how),),
