@@ -84,15 +84,11 @@ def _attempt(
     server.run("SET @timestamp_guard_bypass = NULL")  # as a user would
     try:
         with server.writing():
+            before = 0 if whole or table.key else _nulls(server, table, field, {})
             key = act()
             if key is not None:
-                outcome = "accepted"
-            if key and table.key and not whole:
-                (held,) = server.rows(
-                    Prepared(f"SELECT t.{name_of(field)} IS NOT NULL FROM {_source(table)} AS t WHERE {_where(table)}"),  # noqa: S608
-                    key,
-                )
-                outcome = "filled" if held[0] else "accepted"
+                filled = not whole and _nulls(server, table, field, key) == before
+                outcome = "filled" if filled else "accepted"
             raise TakenBack
     except TakenBack:
         return outcome
@@ -100,6 +96,13 @@ def _attempt(
         return "accepted" if problem.state in UNIQUE else f"refused: {problem}"
     finally:
         server.run("SET @timestamp_guard_bypass = 1")
+
+
+def _nulls(server: Server, table: Table, field: str, key: Mapping[str, Any]) -> int:
+    """In how many rows of that key *field* is null; in all of them, where a row has no key."""
+    where = f"t.{name_of(field)} IS NULL AND {_where(table) or 'TRUE'}"
+    ((count,),) = server.rows(Prepared(f"SELECT count(*) FROM {_source(table)} AS t WHERE {where}"), key)  # noqa: S608 - quoted
+    return int(count)
 
 
 def _first(server: Server, said: str) -> Mapping[str, Any] | None:
