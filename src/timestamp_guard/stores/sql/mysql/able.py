@@ -9,8 +9,8 @@ what                               MariaDB 10.6 and up          MySQL 8.0 and up
 the shortest wait for a lock       none: `lock_wait_timeout` 0  1 s
 who holds the metadata lock        a plugin, if it is there     `performance_schema.metadata_locks`
 cascading keys beside `LOCK=NONE`  allowed, as tried on 10.11   refused
-a TIMESTAMP made NOT NULL          COPY, as tried on 10.11      in place
-one beside a column that is kept   COPY, as tried on 10.11      in place
+a TIMESTAMP made NOT NULL          COPY, as tried on 10.11      in place: no exception is written
+one beside a column that is kept   COPY, as tried on 10.11      in place: no exception is written
 a compressed column, NOT NULL      a default of '' is added     not there
 a CHECK that is added              COPY, LOCK=SHARED            COPY; its name is one of the schema's
 a column that is hidden            `INVISIBLE`                  `/*!80023 INVISIBLE */`
