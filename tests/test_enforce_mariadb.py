@@ -357,6 +357,23 @@ def killed_at(number: int, act: Callable[[], object]) -> bool:
     return False
 
 
+def stop_after(stages: int, act: Callable[[], object]) -> None:
+    """Enforce so many stages, and no more."""
+    made: list[str] = []
+
+    def hook(name: str) -> None:
+        made.extend([name] if name == "enforce: stage made" else [])
+        if len(made) == stages:
+            raise Killed
+
+    _faults.hook = hook
+    try:
+        with pytest.raises(Killed):
+            act()
+    finally:
+        _faults.hook = None
+
+
 def test_killed_anywhere(url: str) -> None:
     """
     Killed between any two statements, it is taken back entirely, or called again ends the same; and so does its way back.
@@ -928,10 +945,11 @@ def test_rights() -> None:
 # -- locks
 
 
-def test_readers_do_not_wait(url: str) -> None:
+@pytest.mark.parametrize("stage", [0, 1], ids=["triggers", "not null"])
+def test_readers_do_not_wait(url: str, stage: int) -> None:
     """
-    While a long transaction holds the table, those who come after us do not wait; behind a plain ALTER they wait until it
-    ends.
+    While a long transaction holds the table, those who come after us do not wait, at whatever stage; behind a plain ALTER
+    they wait until it ends.
     """
     servers.sql(url, TABLE, FILLED, "UPDATE t SET note = ''")
 
@@ -971,6 +989,8 @@ def test_readers_do_not_wait(url: str) -> None:
         servers.sql(url, "ALTER TABLE t MODIFY note text NOT NULL")
 
     theirs = longest(plain)
+    if stage:
+        stop_after(1, ours)
     mine = longest(ours)
 
     assert mine < 0.5  # nothing, and a machine that is busy

@@ -190,7 +190,8 @@ class MysqlEnforcing:
             able.ensure_triggers()
         if gate is not None and not wanted.keep_gate:
             # Where no ALTER looks at all rows, whoever asks for this has.
-            over, proves = done and not gate.in_place, not any(stage.proves for stage in held)
+            proves = not any(stage.proves for stage in held)
+            over = done and not any(each.name.startswith(self._name("gate", wanted)) for each in able.triggers)
             found.append(Stage("gate removed", gate.undo, EXCLUSIVE, SHORT, MOMENT, (), over, proves, "gate"))
         return found
 
@@ -297,7 +298,6 @@ class MysqlEnforcing:
                 self._fence(run)
             reach(RECORDED)
             self._make(stage, tell)
-            reach(ALTERED)
             if stage.removes is not None:
                 store.ledger.save(run)
 
@@ -308,6 +308,7 @@ class MysqlEnforcing:
                 self._alter(name, definition.required, statement, tell)
             elif not self._is_there(statement):
                 self._quickly(statement, tell)
+            reach(ALTERED)
 
     def undo(self, stage: Stage, run: Run, tell: Tell) -> None:
         """Take back, then record it: what is taken back twice is gone all the same."""
@@ -320,7 +321,7 @@ class MysqlEnforcing:
                     self._give_back(stage, statement, tell)
                 else:
                     self._quickly(statement, tell)
-            reach(ALTERED)
+                reach(ALTERED)
             store.ledger.save(run)
 
     def _fence(self, run: Run) -> None:
@@ -369,9 +370,8 @@ class MysqlEnforcing:
         server = self.store.server
         lock = TableLock(server, self.store.table)
 
-        def act(timeout: float) -> None:
+        def act(_: float) -> None:
             lock.ensure_free()
-            lock.wait(max(1.0, timeout))
             ensure_strict(server)
             before = self._able().shown
             try:

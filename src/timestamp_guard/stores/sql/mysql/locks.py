@@ -119,18 +119,18 @@ class TableLock:
 
     def ensure_free(self) -> None:
         """
-        Make sure that the table can be had at once, before work that would be lost without: where it can be asked.
+        Make sure that the table can be had at once, where it can be asked, before work that ends with another wait; for
+        both the server then waits for a second.
 
         Raises:
-            StoreLocked: it cannot.
+            StoreLocked: it cannot be had.
         """
-        if self.server.kind != "MariaDB":
-            return
-        self._set(0)
         try:
-            with contextlib.suppress(StoreReadOnly):  # this user may not
-                self.server.run(Prepared(f"LOCK TABLES {self.table.source.replace('%', '%%')} WRITE"))
-                self.server.run("UNLOCK TABLES")
+            if self.server.kind == "MariaDB":
+                self._set(0)
+                with contextlib.suppress(StoreReadOnly):  # this user may not
+                    self.server.run(Prepared(f"LOCK TABLES {self.table.source.replace('%', '%%')} WRITE"))
+                    self.server.run("UNLOCK TABLES")
         finally:
             self._set(1)
 
