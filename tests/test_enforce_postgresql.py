@@ -35,8 +35,9 @@ from timestamp_guard import (
 from timestamp_guard.errors import PlanChanged, StoreLocked
 from timestamp_guard.predicate import violations
 from timestamp_guard.stores.sql.postgresql.enforcing import PostgresEnforcing
-from timestamp_guard.stores.sql.postgresql.locks import Locks
+from timestamp_guard.stores.sql.postgresql.locks import TableLock
 from timestamp_guard.stores.sql.postgresql.store import PostgresStore
+from timestamp_guard.stores.sql.served.locks import Locks
 
 T0 = datetime(2024, 1, 1, tzinfo=UTC)
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
@@ -653,7 +654,8 @@ def test_no_try_without_timeout(url: str, monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr(time, "sleep", rests.append)
     with opened(url) as store:
-        Locks(budget=1e6).take(store.server, [store.table.oid], "ACCESS EXCLUSIVE", act, lambda _: None)
+        lock = TableLock(store.server, [store.table.oid], "ACCESS EXCLUSIVE")
+        Locks(budget=1e6).take(lock, act, lambda _: None)
 
     assert all(0.1 <= each <= min(5, 0.1 * 2**number) for number, each in enumerate(tries))
     assert all(rest > each for rest, each in zip(rests, tries, strict=False))

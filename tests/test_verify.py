@@ -14,6 +14,7 @@ from timestamp_guard import MemoryStore, Repair, backfill, migrate, rollback, up
 from timestamp_guard.engine.verify import fingerprint, verify
 from timestamp_guard.errors import UsageError
 from timestamp_guard.stores.base import Fingerprint, Held
+from timestamp_guard.stores.sql.mysql.store import MysqlStore
 from timestamp_guard.stores.sql.postgresql.store import PostgresStore
 
 GUARD = updated_at_guard("updatedAt", "createdAt")
@@ -175,6 +176,80 @@ def test_migrate_on_sqlite(tmp_path: Path) -> None:
 
     assert before == ask(path, "SELECT * FROM services ORDER BY id")
     do(path, f"INSERT INTO services VALUES (99, 'n', {MS - DAY}, NULL)")
+
+
+@pytest.fixture
+def maria() -> Iterator[str]:
+    with servers.database(servers.mariadb()) as url:
+        servers.sql(
+            url,
+            TABLE.replace('"', ""),
+            f"INSERT INTO services SELECT seq, concat('n', seq), {MS - DAY} + seq, NULL FROM seq_1_to_50",
+        )
+        yield url
+
+
+KEYS = {
+    "signed": "id bigint",
+    "unsigned": "id int unsigned AUTO_INCREMENT",
+    "text": "id varchar(40)",
+    "two": "id int, other int DEFAULT 3",
+    "none": "id int",
+}
+
+
+@pytest.mark.parametrize("kind", KEYS)
+def test_a_probe_of_mariadb(maria: str, kind: str) -> None:
+    """
+    A table of MariaDB shows what it refuses, accepts and fills, whatever its key is, and keeps nothing of that.
+    """
+    key = {"two": ", PRIMARY KEY (id, other)", "none": ""}.get(kind, ", PRIMARY KEY (id)")
+    servers.sql(
+        maria, "DROP TABLE services", f"CREATE TABLE services ({KEYS[kind]}, createdAt bigint, updatedAt bigint {key})",
+        f"INSERT INTO services (id, createdAt, updatedAt) SELECT seq, {MS - DAY}, {MS - DAY} FROM seq_1_to_5",
+    )  # fmt: skip
+    rows = servers.sql(maria, "SELECT * FROM services ORDER BY id")
+    with MysqlStore(maria, "services", encodings="epoch_ms") as store:
+
+        def probed() -> tuple[str, str, bool]:
+            found = verify(store, GUARD, "updatedAt", probe=True)
+            assert found.probe is not None
+            assert rows == servers.sql(maria, "SELECT * FROM services ORDER BY id")
+            return found.probe.without, found.probe.having, found.ok
+
+        loose = probed()
+        gate = "BEGIN IF NOT (@timestamp_guard_bypass <=> 1) THEN SET NEW.updatedAt = coalesce(NEW.updatedAt, NEW.createdAt); END IF; END"
+        for event in ("INSERT", "UPDATE"):
+            servers.sql(maria, f"CREATE TRIGGER g{event} BEFORE {event} ON services FOR EACH ROW {gate}")
+        filled = probed()
+        servers.sql(
+            maria,
+            "DROP TRIGGER gINSERT",
+            "DROP TRIGGER gUPDATE",
+            "ALTER TABLE services MODIFY updatedAt bigint NOT NULL",
+        )
+        strict = probed()
+
+    assert ("accepted", "accepted", False) == loose
+    assert ("filled", "accepted", True) == filled
+    assert ("refused: Column 'updatedAt' cannot be null", "accepted", True) == strict
+
+
+def test_migrate_on_mariadb(maria: str) -> None:
+    """
+    The whole way on MariaDB, with a gate that stays, and back: all other fields as they were.
+    """
+    before = servers.sql(maria, "SELECT * FROM services ORDER BY id")
+    shown = servers.sql(maria, "SHOW CREATE TABLE services")
+    with MysqlStore(maria, "services", encodings="epoch_ms") as store:
+        done = migrate(store, GUARD, REPAIR, keep_gate=True, keep_current=True)
+        assert done.complete, str(done)
+        assert "a record without the field: filled; one with it: accepted" in str(done)
+        assert "all other fields are what they were before" in str(done)
+        assert 50 == rollback(store).counts.changed
+
+    assert before == servers.sql(maria, "SELECT * FROM services ORDER BY id")
+    assert shown == servers.sql(maria, "SHOW CREATE TABLE services")
 
 
 def test_nothing_to_probe() -> None:

@@ -1,19 +1,24 @@
 import importlib.util
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import pymysql
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
+from sqlalchemy.dialects import mysql
 
 from tests import servers
 
 from .conftest import MEANING, T0, URL, Cli, Rows
 
 SERVED = ("--table", "t", "--updated", "updated", "--created", "created", "--encoding", "datetime")
+MARIA = (*SERVED[:-1], "datetime@UTC")
 SERVICES = ("--table", "services", *MEANING)
 
 
@@ -31,6 +36,21 @@ def url(request: pytest.FixtureRequest) -> Iterator[str]:
             "INSERT INTO t VALUES (1, '2024-01-01', '2024-01-02')",
         )
         yield url
+
+
+@pytest.fixture
+def maria() -> Iterator[str]:
+    with servers.database(servers.mariadb()) as url:
+        servers.sql(
+            url,
+            "CREATE TABLE t (id bigint PRIMARY KEY, created datetime(6), updated datetime(6) COMMENT 'of it')",
+            "INSERT INTO t VALUES (1, '2024-01-01', '2024-01-02')",
+        )
+        yield url
+
+
+def triggers(url: str) -> list[Any]:
+    return servers.sql(url, "SELECT trigger_name FROM information_schema.triggers WHERE trigger_schema = database()")
 
 
 def test_there_and_back(sound: None, cli: Cli, rows: Rows) -> None:
@@ -177,6 +197,69 @@ def test_emitted_alembic(url: str, cli: Cli, tmp_path: Path) -> None:
     )
 
 
+def test_emitted_sql_of_mariadb(maria: str, cli: Cli) -> None:
+    """
+    The client of MariaDB does what enforce does, twice too, and in a session that is not strict; nobody waits for long.
+    """
+    said = cli("enforce", maria, *MARIA, "--fill", "created", "--emit", "sql")
+    socket, name = maria.partition("unix_socket=")[2], urlsplit(maria).path[1:]
+    command = [
+        "mariadb",
+        "--no-defaults",
+        f"--socket={socket}",
+        "--user=root",
+        "--init-command=SET sql_mode = ''",
+        name,
+    ]
+    for _ in range(2):
+        subprocess.run(command, input=said.out, text=True, check=True)
+
+    assert 0 == said.code
+    assert said.out.index("lock_wait_timeout = 2") < said.out.index("CREATE TRIGGER")
+    assert 2 == len(triggers(maria))
+    assert "`updated` datetime(6) NOT NULL COMMENT 'of it'" in servers.sql(maria, "SHOW CREATE TABLE t")[0][1]
+    with pytest.raises(pymysql.err.OperationalError, match="timestamp_guard: a row of t breaks"):
+        servers.sql(maria, "INSERT INTO t VALUES (2, NULL, '1999-01-01')")
+
+
+def test_emitted_alembic_of_mariadb(maria: str, cli: Cli, tmp_path: Path) -> None:
+    """
+    The migration of Alembic goes there and back on MariaDB, and leaves nothing that autogenerate would find.
+    """
+    said = cli("enforce", maria, *MARIA, "--fill", "created", "--keep-current", "--emit", "alembic")
+    path = tmp_path / "migration.py"
+    path.write_text(said.out)
+    metadata = sa.MetaData()
+    sa.Table(
+        "t", metadata, sa.Column("id", sa.BigInteger, primary_key=True), sa.Column("created", mysql.DATETIME(fsp=6)),
+        sa.Column("updated", mysql.DATETIME(fsp=6), nullable=False, comment="of it"),
+    )  # fmt: skip
+    engine = sa.create_engine(maria.replace("mysql:", "mysql+pymysql:"))
+    before = servers.sql(maria, "SHOW CREATE TABLE t")
+    with engine.connect() as connection:
+        mode = connection.exec_driver_sql("SELECT @@sql_mode, @@lock_wait_timeout").all()
+        connection.commit()
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        for step in ("upgrade", "upgrade"):  # killed half-way, it is run again
+            # As Alembic does it where a definition is changed outside of transactions.
+            with context.begin_transaction(_per_migration=True), Operations.context(context):
+                getattr(_loaded(path), step)()
+        found: Any = compare_metadata(context, metadata)
+        made = triggers(maria)
+        connection.rollback()
+        with pytest.raises(sa.exc.OperationalError, match="timestamp_guard"), connection.begin():
+            connection.exec_driver_sql("INSERT INTO t VALUES (2, NULL, '1999-01-01')")
+        with context.begin_transaction(_per_migration=True), Operations.context(context):
+            _loaded(path).downgrade()
+        assert mode == connection.exec_driver_sql("SELECT @@sql_mode, @@lock_wait_timeout").all()
+    engine.dispose()
+
+    assert [] == found
+    assert 4 == len(made)
+    assert before == servers.sql(maria, "SHOW CREATE TABLE t")
+    assert [] == triggers(maria)
+
+
 def _loaded(path: Path) -> Any:
     spec = importlib.util.spec_from_file_location("migration", path)
     assert spec is not None
@@ -190,15 +273,31 @@ def test_served(url: str, cli: Cli) -> None:
     """
     On a server: the whole way, with a gate.
     """
+    _whole_way(cli, url, SERVED)
+
+
+def test_served_by_mariadb(maria: str, cli: Cli) -> None:
+    """
+    The same on MariaDB.
+    """
+    _whole_way(cli, maria, MARIA)
+
+
+def _whole_way(cli: Cli, url: str, meaning: tuple[str, ...]) -> None:
     servers.sql(url, "INSERT INTO t VALUES (2, '2024-01-01', NULL)")
-    how = (url, *SERVED, "--fill", "created")
+    how = (url, *meaning, "--fill", "created")
+    shown = cli("enforce", *how, "--print")
+    report = cli("enforce", *how, "--report-only")
     first = cli("enforce", *how)
     filled = cli("backfill", *how)
     second = cli("enforce", *how)
     restored = cli("rollback", url)  # the enforcement first, then the values
     back = cli("unenforce", url)
 
-    assert (1, 0, 0, 0, 0) == tuple(each.code for each in (first, filled, second, restored, back))
+    codes = tuple(each.code for each in (shown, report, first, filled, second, restored, back))
+    assert (0, 1, 1, 0, 0, 0, 0) == codes
+    assert "1. gate\n" in shown.out
+    assert "1 of 2 records would be refused" in report.out
     assert "until then, new ones are held" in first.out
     assert "1 restored" in restored.out
     assert "nothing is enforced" in back.out

@@ -55,7 +55,7 @@ def enforce(
         Parameter(
             negative="",
             show_default=False,
-            help="Write a table of SQLite anew, with its constraints, where this SQLite cannot add them.",
+            help="Write a table anew where nothing less changes it: of SQLite, and of MariaDB and MySQL while writes wait.",
         ),
     ] = False,
     form: Form = "text",

@@ -152,8 +152,9 @@ def enforce(
     filled, by `backfill`, and proved, by calling this again.
 
     *keep_current* has each change of a record move the field on, never back; *hold_now* refuses values that break a
-    rule with NOW; *keep_gate* keeps the gate for ever; *rebuild* lets a table of SQLite be written anew; *report_only*
-    counts what would be refused, and touches nothing; *progress* hears what is done and waited for.
+    rule with NOW; *keep_gate* keeps the gate for ever; *rebuild* lets a table of SQLite, MariaDB or MySQL
+    be written anew; *report_only* counts what would be refused, and touches nothing; *progress* hears what is done and
+    waited for.
 
     Raises:
         UsageError: a field is not there; the store cannot hold a guard; something else is enforced already.

@@ -433,6 +433,9 @@ class Enforcing(Protocol):
         """
         Make *stage*, and write *run* to the ledger, in one transaction; *tell* hears of what is waited for.
 
+        Where a definition commits by itself, what is made is recorded before it, and what is taken away after it: so the
+        ledger knows of all that is there, and may know of more.
+
         Raises:
             StillBroken: it proves something that does not hold.
             StoreLocked: others hold what it needs; names them.

@@ -50,10 +50,10 @@ IDLE: Final = 10
 
 LOST: Final = frozenset({0, 1053, 1077, 1079, 1080, 1152, 1159, 1161, 1184, 1927, 2006, 2013, 2014, 2055, 4031})
 LOCKED: Final = frozenset({1020, 1205, 1206, 1213, 1317, 1614, 1969, 3024, 3058, 3572})
-FORBIDDEN: Final = frozenset({1044, 1142, 1143, 1227, 1290, 1370, 1792, 1836})
+FORBIDDEN: Final = frozenset({1044, 1142, 1143, 1227, 1290, 1370, 1419, 1792, 1836})
 FULL: Final = frozenset({1021, 1037, 1038, 1041, 1114, 1135, 1203, 1226})
 REFUSED: Final = frozenset({
-    1048, 1062, 1169, 1216, 1217, 1264, 1265, 1292, 1364, 1366, 1369, 1406, 1411, 1416, 1442, 1451, 1452, 1526, 1557,
+    1048, 1062, 1138, 1169, 1216, 1217, 1264, 1265, 1292, 1364, 1366, 1369, 1406, 1411, 1416, 1442, 1451, 1452, 1526, 1557,
     1586, 1644, 1690, 1748, 3140, 3819, 4025, 4078,
 })  # fmt: skip
 
@@ -137,7 +137,7 @@ class Server:
                 f"SET SESSION time_zone = '+00:00', sql_mode = '{MODE}', {more}{isolation} = 'READ-COMMITTED', "
                 f"innodb_lock_wait_timeout = 1, lock_wait_timeout = {max(1, round(self.timeout))}, "
                 f"sql_safe_updates = 0, sql_select_limit = DEFAULT, div_precision_increment = 4, "
-                f"group_concat_max_len = 1048576, timestamp = DEFAULT, autocommit = 1"
+                f"group_concat_max_len = 1048576, timestamp = DEFAULT, autocommit = 1, @timestamp_guard_bypass = 1"
             )
 
     # -- statements
@@ -297,7 +297,7 @@ class Server:
         if code in FULL:
             return StoreFull(f"{self._label} has no room: {said}")
         if code in REFUSED or isinstance(problem, (self._driver.err.DataError, self._driver.err.IntegrityError)):
-            return Refused(said)
+            return Refused(said, str(code))
         return StoreError(f"{self._label}: {said}" + (f" ({code})" if code else ""))
 
     def _said(self, problem: Exception) -> str:

@@ -23,13 +23,15 @@ from ....predicate import Fault, violations
 from ....repairs import Mend, needs
 from ....rules import At, Field, Guard, Moment, Now, Pair
 from ....targets.typed import mends_typed, speaks_typed
-from ...base import Assessment, Clock, Page, Sample, Step, Survey
+from ...base import Assessment, Clock, Page, Probe, Sample, Step, Survey
 from ..connection import Prepared
 from ..served.server import Refused
 from ..served.store import ENOUGH, PATIENCE_NS, ServedStore, key_of
 from ..served.table import ServedTable
+from .enforcing import MysqlEnforcing
 from .guard import MysqlGuard, written
 from .ledger import ServerLedger
+from .probing import probe
 from .server import Server, quoted
 from .statements import NUMBER, Look, Statements, Writer, by_server, held_by
 from .table import Column, Table, reflect
@@ -117,6 +119,15 @@ class MysqlStore(ServedStore[Column, Window]):
         self._without, self._dense = 0, False
         self._stretch: tuple[Place, Place] | None = None
         super().__init__()
+
+    def enforcing(self) -> MysqlEnforcing:
+        """How the table comes to hold a guard by itself."""
+        return MysqlEnforcing(self)
+
+    def probe(self, guard: Guard, field: str) -> Probe:
+        """Try a row without *field*, and one with it, in a transaction that is taken back."""
+        self.ensure_transactional()
+        return probe(self.server, self.table, guard, field)
 
     # -- reading
 
@@ -280,13 +291,22 @@ class MysqlStore(ServedStore[Column, Window]):
     def _quoted(self, name: str) -> str:
         return quoted(name)
 
-    def _refuse_more(self, job: Job) -> None:  # noqa: ARG002 - see ServedStore
+    def ensure_transactional(self) -> None:
+        """
+        Make sure that a step can be taken back.
+
+        Raises:
+            UsageError: the table is stored by what knows no transactions.
+        """
         if self.table.engine.lower() not in TRANSACTIONAL:
             msg = (
                 f"{self.name} is stored by {self.table.engine or 'an engine'} that knows no transactions, so a step could "
                 f"be half made: ALTER TABLE {self.table.source} ENGINE = InnoDB"
             )
             raise UsageError(msg)
+
+    def _refuse_more(self, job: Job) -> None:  # noqa: ARG002 - see ServedStore
+        self.ensure_transactional()
         for name in self.table.key:
             column = self.table.column(name)
             if column.kind == "other" and column.base != "date":

@@ -25,8 +25,9 @@ from ....targets.sql import Expression, constant
 from ....targets.typed import mends_typed, speaks_typed
 from ...base import Clock, Stage, Survey, Tell, Wanted
 from ..connection import Prepared
+from ..served.locks import Locks
 from ..served.server import Refused
-from .locks import ACCESS_EXCLUSIVE, SHARE_ROW_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE, Locks
+from .locks import ACCESS_EXCLUSIVE, SHARE_ROW_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE, TableLock
 from .server import quoted
 from .statements import types_of
 from .table import Part
@@ -425,7 +426,7 @@ class PostgresEnforcing:
 
         try:
             if statements:
-                self.locks.take(server, tables, stage.lock, act, tell)
+                self.locks.take(TableLock(server, tables, stage.lock), act, tell)
             else:
                 self.store.ledger.save(run)
         except Refused as problem:

@@ -1,24 +1,17 @@
 """
-How a lock of a table is taken that others would have to queue behind.
-
-Whoever waits for a lock keeps all who come later waiting too, readers as well. So nobody is waited for who is known to
-hold the table for long; a try is short; and after each there is a rest that is longer, in which the queue drains.
+The locks of PostgreSQL that are not to be waited for, and who is in their way.
 """
 
 from __future__ import annotations
 
-import random
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from attrs import frozen
 
-from ....errors import StoreLocked
-from ...base import Tell
 from .server import Server
 
-__all__ = ["ACCESS_EXCLUSIVE", "SHARE_ROW_EXCLUSIVE", "SHARE_UPDATE_EXCLUSIVE", "Blocker", "Locks"]
+__all__ = ["ACCESS_EXCLUSIVE", "SHARE_ROW_EXCLUSIVE", "SHARE_UPDATE_EXCLUSIVE", "Blocker", "TableLock"]
 
 ACCESS_EXCLUSIVE: Final = "ACCESS EXCLUSIVE"
 SHARE_ROW_EXCLUSIVE: Final = "SHARE ROW EXCLUSIVE"
@@ -52,52 +45,23 @@ class Blocker:
 
 
 @frozen
-class Locks:
-    """
-    The policy, in seconds: tries that last from `first` on, at most twice as long each time and never longer than
-    `most`; transactions that are older than `old` are not waited for; after `budget` it is given up.
-    """
+class TableLock:
+    """A lock of tables by their numbers; see :class:`~timestamp_guard.stores.sql.served.locks.Lock`."""
 
-    first: float = 0.1
-    most: float = 5.0
-    old: float = 0.5
-    budget: float = 120.0
+    server: Server
+    tables: Sequence[int]
+    name: str
 
-    def take(self, server: Server, tables: Sequence[int], mode: str, act: Callable[[float], None], tell: Tell) -> None:
-        """
-        Have *act* done, which is given for how many seconds it may wait for *mode* of *tables*.
+    ends = "SELECT pg_terminate_backend(PID) ends one"
 
-        Raises:
-            StoreLocked: the budget is used up; says by whom.
-        """
-        ends = time.monotonic() + self.budget
-        longest, said = self.first, ""
-        while True:
-            holders = blockers(server, tables, mode)
-            old = [each for each in holders if each.age >= self.old]
-            if not old:
-                timeout = random.uniform(self.first, longest)  # noqa: S311 - not for secrecy
-                try:
-                    act(timeout)
-                except StoreLocked:
-                    holders = blockers(server, tables, mode) or holders
-                else:
-                    return
-                longest = min(self.most, 2 * longest)
-                rest = timeout * random.uniform(1.1, 2.0)  # noqa: S311 - as above
-            else:
-                holders, rest = old, self.old * random.uniform(0.5, 1.0)  # noqa: S311 - as above
-            names = "; ".join(map(str, holders)) or "transactions that come and go"
-            if time.monotonic() + rest >= ends:
-                raise StoreLocked(
-                    f"{server.label}: {mode} was not to be had in {self.budget:.0f} s, because of {names}. Have them end "
-                    f"(SELECT pg_terminate_backend(PID) ends one), or come back when it is quiet; what was done stands"
-                )
-            who = ", ".join(str(each.pid) for each in holders)
-            if who != said:
-                tell(f"waiting for {mode}, without keeping others from the table: held by {names}")
-                said = who
-            time.sleep(rest)
+    @property
+    def label(self) -> str:
+        """Where it is."""
+        return self.server.label
+
+    def holders(self) -> Sequence[Blocker]:
+        """Who is in the way."""
+        return blockers(self.server, self.tables, self.name)
 
 
 def blockers(server: Server, tables: Sequence[int], mode: str) -> list[Blocker]:
