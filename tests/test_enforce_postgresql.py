@@ -2,9 +2,10 @@
 A table of PostgreSQL that refuses by itself what the guard forbids; how it gets there, and back, without anybody waiting.
 """
 
+import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,6 +20,7 @@ from timestamp_guard import (
     Field,
     Guard,
     Repair,
+    Run,
     UsageError,
     _faults,
     backfill,
@@ -31,11 +33,15 @@ from timestamp_guard import (
     runs,
     unenforce,
     updated_at_guard,
+    verify,
 )
 from timestamp_guard.errors import PlanChanged, StoreLocked
 from timestamp_guard.predicate import violations
+from timestamp_guard.stores.base import Stage
+from timestamp_guard.stores.sql.postgresql import enforcing
 from timestamp_guard.stores.sql.postgresql.enforcing import PostgresEnforcing
 from timestamp_guard.stores.sql.postgresql.locks import Locks
+from timestamp_guard.stores.sql.postgresql.server import Server
 from timestamp_guard.stores.sql.postgresql.store import PostgresStore
 
 T0 = datetime(2024, 1, 1, tzinfo=UTC)
@@ -322,6 +328,7 @@ def test_partitions(url: str) -> None:
         "CREATE TABLE low PARTITION OF t FOR VALUES FROM (MINVALUE) TO (50)",
         "CREATE TABLE high PARTITION OF t FOR VALUES FROM (50) TO (MAXVALUE)",
         FILLED,
+        "ALTER TABLE low ALTER updated SET NOT NULL",
     )
     before = catalogue(url)
     with opened(url) as store, servers.connect(url) as user:
@@ -516,6 +523,10 @@ def test_kept_current(url: str) -> None:
         with user.transaction():
             user.execute("SET LOCAL timestamp_guard.bypass = 'on'")
             user.execute("UPDATE t SET updated = '2024-05-05' WHERE id = 3")
+            user.execute("UPDATE t SET updated = clock_timestamp() + interval '4 seconds' WHERE id = 4")
+        seen = updated(4)
+        user.execute("UPDATE t SET note = 'by a clock that is behind' WHERE id = 4")
+        assert seen < updated(4)
         assert datetime(2024, 5, 5, tzinfo=UTC) == updated(3)
         user.execute("UPDATE t SET note = 'after' WHERE id = 3")  # the setting is '' now, not null
         assert updated(3).year > 2024
@@ -638,6 +649,24 @@ def test_blockers_are_named(url: str) -> None:
         assert enforce(store, GUARD, "updated").ok
 
 
+def test_no_try_behind_an_old_one(url: str) -> None:
+    """
+    Nobody is waited for who holds the table for long already: so nobody queues behind us.
+    """
+    servers.sql(url, TABLE)
+    tries: list[float] = []
+    with opened(url) as store, servers.connect(url) as holder:
+        holder.execute("BEGIN")
+        holder.execute("SELECT 1 FROM t")
+        time.sleep(0.15)
+        with pytest.raises(StoreLocked):
+            Locks(old=0.1, budget=0.5).take(
+                store.server, [store.table.oid], "ACCESS EXCLUSIVE", tries.append, lambda _: None
+            )
+
+    assert [] == tries
+
+
 def test_no_try_without_timeout(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     Each try has a timeout, at most twice as long as the longest before, and the rest after it is longer.
@@ -657,6 +686,113 @@ def test_no_try_without_timeout(url: str, monkeypatch: pytest.MonkeyPatch) -> No
 
     assert all(0.1 <= each <= min(5, 0.1 * 2**number) for number, each in enumerate(tries))
     assert all(rest > each for rest, each in zip(rests, tries, strict=False))
+
+
+def test_what_takes_long_is_ended(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    A stage that should look at no row, and does, is ended before others have waited for long.
+    """
+    servers.sql(url, TABLE)
+    monkeypatch.setattr(enforcing, "SLACK", 0.2)
+    stage = Stage("slow", ("LOCK TABLE t", "SELECT pg_sleep(20)"), "ACCESS EXCLUSIVE", 0.0, "", (), in_place=False)
+    with opened(url) as store:
+        run = store.ledger.begin(Run(None, "enforce", "t", "{}", 0, "incomplete"))
+        began = time.monotonic()
+        with pytest.raises(StoreLocked, match="was not to be had"):
+            PostgresEnforcing(store, Locks(budget=0.5)).apply(stage, run, lambda _: None)
+
+    assert time.monotonic() - began < 10
+
+
+PARTED = (
+    "CREATE TABLE t (id bigint, created timestamptz, updated timestamptz, note text, PRIMARY KEY (id)) PARTITION BY RANGE (id)",
+    "CREATE TABLE low PARTITION OF t FOR VALUES FROM (MINVALUE) TO (50)",
+    "CREATE TABLE high PARTITION OF t FOR VALUES FROM (50) TO (MAXVALUE)",
+)
+
+
+@pytest.mark.parametrize("made", [(TABLE,), PARTED], ids=["whole", "parted"])
+def test_rows_are_read_beside_readers(url: str, made: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    No transaction that looks at rows has the lock that keeps readers away: neither of the whole nor of a part.
+    """
+    servers.sql(url, *made, FILLED)
+    seen: list[tuple[bool, int]] = []
+    mine = "relname NOT LIKE 'timestamp_guard%'"
+    read = f"SELECT coalesce(sum(seq_tup_read), 0)::int FROM pg_stat_xact_user_tables WHERE {mine}"
+    held = (
+        "SELECT EXISTS (SELECT 1 FROM pg_locks l JOIN pg_class c ON c.oid = l.relation WHERE l.pid = pg_backend_pid() "
+        f"AND l.mode = 'AccessExclusiveLock' AND c.relkind IN ('r', 'p') AND {mine})"
+    )
+
+    def finish(server: Server, statements: Sequence[str]) -> None:
+        def ask(question: str) -> Any:
+            return server._connection.execute(question.encode()).fetchall()[0][0]
+
+        before = ask(read)
+        for statement in statements:
+            server._connection.execute(statement.encode())
+        seen.append((ask(held), ask(read) - before))
+        server._connection.execute("COMMIT")
+
+    monkeypatch.setattr(Server, "finish", finish)
+    with opened(url) as store:
+        assert enforce(store, GUARD, "updated").ok
+
+    assert 100 == sum(rows for _, rows in seen)
+    assert [] == [rows for heavy, rows in seen if heavy and rows]
+    assert any(heavy for heavy, _ in seen)
+
+
+def test_proved_for_good(url: str) -> None:
+    """
+    A reader who stays is not in the way of the proof, and what is proved stays so, though the last lock is not to be had.
+    """
+    servers.sql(url, TABLE, FILLED)
+
+    def hook(name: str) -> None:
+        if name == "enforce: stage made" and not reader.info.transaction_status:
+            reader.execute("BEGIN")
+            reader.execute("SELECT 1 FROM t")
+
+    with opened(url) as store, servers.connect(url) as reader:
+        store.enforcing = lambda: PostgresEnforcing(store, Locks(old=0.1, budget=0.6))  # type: ignore[method-assign]
+        _faults.hook = hook
+        try:
+            with contextlib.suppress(StoreLocked):
+                enforce(store, GUARD, "updated")
+        finally:
+            _faults.hook = None
+
+        assert {(True,)} == {
+            *servers.sql(url, "SELECT convalidated FROM pg_constraint WHERE conname LIKE 'timestamp_guard%'")
+        }
+        reader.execute("COMMIT")
+        assert enforce(store, GUARD, "updated").ok
+
+
+def test_pooled(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Whoever gets another backend for every transaction is enforced all the same.
+    """
+    servers.sql(url, TABLE, FILLED, "UPDATE t SET updated = NULL WHERE id < 4")
+    before = catalogue(url)
+    there = Server._there
+
+    def pooled(server: Server) -> Any:
+        if not server._inside:
+            server._connection.close()
+        return there(server)
+
+    monkeypatch.setattr(Server, "_there", pooled)
+    with opened(url) as store:
+        assert not enforce(store, GUARD, repair=REPAIR, keep_current=True).ok
+        assert backfill(store, GUARD, REPAIR).ok
+        assert enforce(store, GUARD, repair=REPAIR, keep_current=True).ok
+        assert verify(store, GUARD, "updated", probe=True).ok
+        assert 3 == rollback(store).counts.changed
+
+    assert before == catalogue(url)
 
 
 def test_proof_lets_writers_write(url: str) -> None:

@@ -6,15 +6,17 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 
 from tests import servers
 from tests.test_mariadb import GUARD, MS, NOW, REPAIR, ask, using
-from timestamp_guard import Repair, backfill, check, open_store, rollback, updated_at_guard
+from timestamp_guard import Repair, backfill, by, check, open_store, rollback, updated_at_guard
 from timestamp_guard.engine import Pace
+from timestamp_guard.engine.plan import job_for
 from timestamp_guard.errors import (
     NoIdentity,
     StoreError,
@@ -24,6 +26,7 @@ from timestamp_guard.errors import (
     UsageError,
     WriteUndone,
 )
+from timestamp_guard.instants import Raw
 from timestamp_guard.stores import tables
 from timestamp_guard.stores.base import Step, pages
 from timestamp_guard.stores.sql.mysql.store import MysqlStore
@@ -251,6 +254,60 @@ def test_keys(url: str, user: Any, kind: str, size: int) -> None:
             assert all(row[-2 if table == "two" else -1] is not None for row in dump(user, table))
             assert rollback(store, now=NOW).ok
         assert before == dump(user, table)
+
+
+def test_a_page_reads_what_it_gives(url: str, user: Any) -> None:
+    """
+    A page of a key of two columns is asked of the index: no rows are passed over to come to it.
+    """
+    ask(user, "CREATE TABLE services (a int, b int, createdAt bigint, updatedAt bigint, PRIMARY KEY (a, b))")
+    ask(user, f"INSERT INTO services SELECT seq DIV 50, seq MOD 50, {MS}, NULL FROM seq_0_to_1999")
+
+    with opened(url) as store:
+
+        def passed() -> int:
+            return sum(int(count) for _, count in store.server.rows("SHOW SESSION STATUS LIKE 'Handler_read%'"))
+
+        before = passed()
+        page = store.scan(["20", "25"], 10)
+        after = passed()
+
+    assert [(20, 26 + number) for number in range(10)] == [key for key, _ in page.records]
+    assert after - before < 100
+
+
+def test_a_trial_leaves_nothing(url: str, user: Any) -> None:
+    """
+    The row that is tried before a run is as it was: making the ledger, or widening it, commits nothing of the trial.
+    """
+    services(user)
+    ask(user, "CREATE TABLE wide (a int, b int, createdAt bigint, updatedAt bigint, PRIMARY KEY (a, b))")
+    ask(user, f"INSERT INTO wide VALUES (1, 2, {MS}, NULL)")
+
+    for table in ("services", "wide"):
+        before = dump(user, table)
+        with opened(url, table) as store:
+            assert store.prepare(job_for(store, GUARD, REPAIR, NOW), lambda: NOW)
+        assert before == dump(user, table)
+
+
+def test_the_instant_is_kept(url: str, user: Any) -> None:
+    """
+    A time of another zone that a function gives is written as the instant that it is: no offset is dropped.
+    """
+    ask(user, "CREATE TABLE services (id int PRIMARY KEY, createdAt timestamp(6) NULL, updatedAt timestamp(6) NULL)")
+    ask(user, "INSERT INTO services VALUES (1, '2024-01-02 03:04:05.000006', NULL)")
+
+    def elsewhere(record: Mapping[str, Raw]) -> datetime:
+        created = record["createdAt"]
+        assert isinstance(created, datetime)
+        return created.astimezone(timezone(timedelta(hours=2)))
+
+    with opened(url, encodings="datetime") as store:
+        assert backfill(store, GUARD, Repair("updatedAt", (by("elsewhere", elsewhere),)), now=NOW).ok
+
+    (row,) = dump(user)
+    assert row[1] == row[2]
 
 
 def test_judged_in_python(url: str, user: Any) -> None:
