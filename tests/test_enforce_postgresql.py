@@ -429,6 +429,18 @@ def test_gate_would_hurt(url: str) -> None:
         assert accepted(user, "UPDATE t SET note = 'x' WHERE id = 4")
 
 
+def test_gate_has_nothing_to_fill_with(url: str) -> None:
+    """
+    Where a row is null and no candidate of it holds, the gate would leave it null, and a check refuse every write to it.
+    """
+    servers.sql(url, TABLE, FILLED, "UPDATE t SET created = NULL, updated = NULL WHERE id = 4")
+    with opened(url) as store, servers.connect(url) as user:
+        done = enforce(store, GUARD, repair=Repair("updated", ("created",)))
+
+        assert (False, 1, ()) == (done.ok, done.broken, done.made)
+        assert accepted(user, "UPDATE t SET note = 'x' WHERE id = 4")
+
+
 def test_broken_meanwhile(url: str) -> None:
     """
     A row that is broken between the look and the check fails the proof, and then what was made is taken back.

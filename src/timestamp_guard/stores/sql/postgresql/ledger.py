@@ -5,37 +5,35 @@ The ledger in tables of PostgreSQL.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, ClassVar
 
 from ....instants import Raw
 from ....ledger import Run
 from ....targets.typed import Kind
-from ..ledger import _COLUMNS, _TYPES, CHANGES, INTENT, MADE, QUARANTINE, RUNS
+from ..form import CHANGES, QUARANTINE, RUNS, Type
+from ..ledger import INTENT, MADE
 from ..served.ledger import ServedLedger
 from .server import Server
 from .values import thawed
 
 __all__ = ["ServerLedger"]
 
-_SQL_TYPES: Final[Mapping[str, str]] = {"TEXT": "text"}
-
 
 class ServerLedger(ServedLedger[Server]):
     """The ledger beside *table*."""
 
+    types: ClassVar[Mapping[Type, str]] = {"INTEGER": "bigint", "TEXT": "text"}
+
     def create(self) -> None:
         """Make the tables, with room for the columns of a key; in a transaction, or another process may be first."""
         if not self.exists():
-            columns = ", ".join(
-                f'"{name}" {_SQL_TYPES.get(_TYPES.get(name, ""), "bigint")}' for name in _COLUMNS if name != "id"
-            )
             identity = "bigint GENERATED ALWAYS AS IDENTITY"
             # Who comes second waits here until the first one is done, and finds the tables.
             self.server.run(f"SELECT pg_advisory_xact_lock(hashtextextended('{RUNS}', 0))")
             for said in (
                 (
                     f"CREATE TABLE IF NOT EXISTS {self._runs} "
-                    f"(id {identity} PRIMARY KEY, version bigint NOT NULL, key text, {columns})"
+                    f"(id {identity} PRIMARY KEY, version bigint NOT NULL, key text, {self._declared()})"
                 ),
                 (
                     f"CREATE TABLE IF NOT EXISTS {self._changed} (id {identity}, run bigint NOT NULL, field text, "
@@ -49,6 +47,7 @@ class ServerLedger(ServedLedger[Server]):
                 ),
             ):
                 self.server.run(said)
+        self._upgrade()
         for name, address in ((CHANGES, self._changed), (QUARANTINE, self._aside)):
             have = self.server.columns(name)
             for index in range(1, len(self.key) + 1):
@@ -57,6 +56,7 @@ class ServerLedger(ServedLedger[Server]):
 
     def begin(self, run: Run) -> Run:
         """See :class:`~timestamp_guard.ledger.Ledger`."""
+        self.prepare()
         with self.server.writing():
             self.create()
         return super().begin(run)

@@ -32,7 +32,8 @@ class ServedLedger(SqlLedger, Generic[S]):
         self.table: ServedTable[ServedColumn] = table
 
     def prepare(self) -> None:
-        """Make the tables where that cannot be done inside of a transaction."""
+        """Do what cannot be done inside of a transaction, or not without waiting for each other: look, or make the tables."""
+        self.exists()
 
     def _value(self, text: Any, kind: Kind) -> Raw:
         """
