@@ -1056,6 +1056,21 @@ def test_nothing_rides_on_the_session(url: str) -> None:
         assert fresh == [store.server.run_as_it_is(each) for each in questions]
 
 
+def test_looking(url: str) -> None:
+    """
+    A look is one view from its beginning, whatever others write, and cannot write itself.
+    """
+    plain(url)
+    with opened(url) as store:
+        with store.server.reading():
+            servers.sql(url, "UPDATE services SET note = 'theirs'")
+            assert [(0,)] == store.server.rows("SELECT count(*) FROM services WHERE note = 'theirs'")
+        with pytest.raises(StoreReadOnly, match="can only be read"), store.server.reading():
+            store.server.run("UPDATE services SET note = 'ours'")
+
+    assert [("theirs",)] == servers.sql(url, "SELECT DISTINCT note FROM services")
+
+
 def test_clock(url: str) -> None:
     """
     The present time is the server's, when nobody says another.
