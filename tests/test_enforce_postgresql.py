@@ -40,7 +40,7 @@ from timestamp_guard.predicate import violations
 from timestamp_guard.stores.base import Stage
 from timestamp_guard.stores.sql.postgresql import enforcing
 from timestamp_guard.stores.sql.postgresql.enforcing import PostgresEnforcing
-from timestamp_guard.stores.sql.postgresql.locks import Locks
+from timestamp_guard.stores.sql.postgresql.locks import Locks, blockers
 from timestamp_guard.stores.sql.postgresql.server import Server
 from timestamp_guard.stores.sql.postgresql.store import PostgresStore
 
@@ -190,6 +190,54 @@ def test_text(url: str) -> None:
         assert done.held["createdAt <= updatedAt".replace("At", "")].startswith("nothing")
         assert not accepted(user, "INSERT INTO t VALUES (1, NULL, NULL)")
         assert accepted(user, "INSERT INTO t VALUES (1, NULL, 'soon')")
+
+
+def test_cannot_be_enforced(url: str) -> None:
+    """
+    What would need another way is refused before anything is made, with what to do.
+    """
+    servers.sql(
+        url,
+        TABLE,
+        "CREATE TABLE heir () INHERITS (t)",
+        "CREATE TABLE texts (id int PRIMARY KEY, updated text)",
+        "CREATE TABLE computed (id bigint PRIMARY KEY, updated bigint GENERATED ALWAYS AS (id + 1) STORED)",
+        "CREATE FOREIGN DATA WRAPPER nothing",
+        "CREATE SERVER there FOREIGN DATA WRAPPER nothing",
+        "CREATE TABLE far (id bigint, updated timestamptz) PARTITION BY RANGE (id)",
+        "CREATE FOREIGN TABLE further PARTITION OF far FOR VALUES FROM (0) TO (9) SERVER there",
+    )
+    before = catalogue(url)
+    guard = present("updated")
+    with opened(url) as store, pytest.raises(UsageError, match="other tables inherit from t: enforce each of them"):
+        enforce(store, guard)
+    with opened(url, "texts", "rfc3339") as store, pytest.raises(UsageError, match="is text, which no trigger of ours"):
+        enforce(store, guard, keep_current=True)
+    with opened(url, "computed", "epoch_ms") as store, pytest.raises(UsageError, match="no trigger of ours keeps"):
+        enforce(store, guard, keep_current=True)
+    with pytest.raises(UsageError, match="partition further is a foreign table: fill it where its rows are"):
+        opened(url, "far")
+
+    assert before == catalogue(url)
+    assert [(None,)] == servers.sql(url, "SELECT to_regclass('timestamp_guard_runs')")
+
+
+def test_domains(url: str) -> None:
+    """
+    A column of a type of the user's own keeps that type, and its rules beside ours.
+    """
+    servers.sql(url, "CREATE DOMAIN moment AS timestamptz CHECK (VALUE > '2010-01-01')", TABLE.replace("updated timestamptz", "updated moment"),
+                FILLED, "UPDATE t SET updated = NULL WHERE id < 4")  # fmt: skip
+    before = catalogue(url)
+    with opened(url) as store, servers.connect(url) as user:
+        assert backfill(store, GUARD, REPAIR).ok
+        assert enforce(store, GUARD, "updated").ok
+        assert not accepted(user, "INSERT INTO t VALUES (1000, '2005-01-01', '2005-01-01')")
+        assert not accepted(user, "INSERT INTO t VALUES (1000, '2024-01-01')")
+        assert accepted(user, "INSERT INTO t VALUES (1000, '2024-01-01', '2024-01-02')")
+        assert 3 == rollback(store).counts.changed
+
+    assert before == catalogue(url)
 
 
 # -- the way there and back
@@ -677,6 +725,27 @@ def test_no_try_behind_an_old_one(url: str) -> None:
             )
 
     assert [] == tries
+
+
+def test_who_waits_is_in_the_way(url: str) -> None:
+    """
+    One that only waits for a lock keeps us waiting as well: it is named, with whom it waits for.
+    """
+    servers.sql(url, TABLE)
+    with opened(url) as store, servers.connect(url) as holder, servers.connect(url) as waiter:
+        holder.execute("BEGIN")
+        holder.execute("SELECT 1 FROM t")
+        other = threading.Thread(target=lambda: waiter.execute("LOCK TABLE t"))
+        waiter.execute("BEGIN")
+        other.start()
+        time.sleep(0.3)
+        found = blockers(store.server, [store.table.oid], "ACCESS EXCLUSIVE")
+        holder.execute("COMMIT")
+        other.join()
+        waiter.execute("ROLLBACK")
+
+        assert {holder.info.backend_pid, waiter.info.backend_pid} == {each.pid for each in found}
+        assert f"waiting for {holder.info.backend_pid}" in "; ".join(map(str, found))
 
 
 def test_no_try_without_timeout(url: str, monkeypatch: pytest.MonkeyPatch) -> None:

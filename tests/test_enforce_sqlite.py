@@ -29,7 +29,7 @@ from timestamp_guard import (
     unenforce,
     updated_at_guard,
 )
-from timestamp_guard.errors import StoreError
+from timestamp_guard.errors import StoreError, UsageError
 from timestamp_guard.predicate import violations
 from timestamp_guard.stores.sql import enforcing, rebuilding
 
@@ -138,6 +138,28 @@ def test_as_the_predicate_says(path: Path, declared: str, encodings: Any, guard:
             assert sound is accepted(database, "UPDATE t SET created = ?, updated = ?", row), held
 
         agrees()
+
+
+def test_cannot_be_enforced(path: Path) -> None:
+    """
+    What would need another way is refused before anything is made, with what to do.
+    """
+    sql(
+        path,
+        "CREATE TABLE texts (id INTEGER PRIMARY KEY, updated TEXT)",
+        "CREATE VIRTUAL TABLE found USING fts4 (updated)",
+    )
+    before = schema(path)
+    for table, encoding, said in (
+        ("texts", "rfc3339", "updated of texts is rfc3339, which no trigger of ours keeps current"),
+        ("found", "epoch_ms", "found is a virtual table: enforce the table that its rows are stored in"),
+    ):
+        with open_store(f"sqlite:///{path}", table, encodings=encoding) as store:
+            with pytest.raises(UsageError, match=said):
+                enforce(store, present("updated"), keep_current=True)
+
+    assert before == schema(path)
+    assert [] == sql(path, "SELECT name FROM sqlite_master WHERE name LIKE 'timestamp_guard%'")
 
 
 @WAYS
