@@ -233,6 +233,7 @@ def test_domains(url: str) -> None:
         assert backfill(store, GUARD, REPAIR).ok
         assert enforce(store, GUARD, "updated").ok
         assert not accepted(user, "INSERT INTO t VALUES (1000, '2005-01-01', '2005-01-01')")
+        assert not accepted(user, "INSERT INTO t VALUES (1000, '2024-01-02', '2024-01-01')")
         assert not accepted(user, "INSERT INTO t VALUES (1000, '2024-01-01')")
         assert accepted(user, "INSERT INTO t VALUES (1000, '2024-01-01', '2024-01-02')")
         assert 3 == rollback(store).counts.changed
@@ -633,6 +634,23 @@ def test_gate_takes_candidates_in_order(url: str) -> None:
             "SELECT extract(day FROM updated AT TIME ZONE 'UTC')::int FROM t ORDER BY id"
         ).fetchall()
         assert not accepted(user, "INSERT INTO t VALUES (5, '2999-01-01', NULL, NULL)")
+
+
+def test_no_gate_to_keep(url: str) -> None:
+    """
+    Where no gate can be made, keeping one is not promised: by a trigger that could not copy a value as it is, or of nothing.
+    """
+    servers.sql(url, "CREATE TABLE t (id bigint PRIMARY KEY, created timestamp, updated timestamptz)")
+    encodings = {"created": "datetime@UTC", "updated": "datetime"}
+    with opened(url, encodings=encodings) as store:
+        with pytest.raises(
+            UsageError, match="t has no gate that could be kept: nothing there could fill updated from created"
+        ):
+            enforce(store, GUARD, repair=Repair("updated", ("created",)), keep_gate=True)
+        with pytest.raises(UsageError, match="name that too, or leave keep_gate out"):
+            enforcement(store, GUARD, "updated", keep_gate=True)
+
+        assert enforce(store, GUARD, repair=Repair("updated", ("created",))).ok
 
 
 # -- locks

@@ -455,6 +455,18 @@ def test_kept_current_by_its_place(path: Path, table: str) -> None:
     assert [("x", 2)] == sql(path, f"SELECT a, b FROM t WHERE updated > {MS}")
 
 
+def test_no_gate_to_keep(path: Path) -> None:
+    """
+    SQLite cannot fill a row before it is there, so no gate is promised.
+    """
+    sql(path, TABLE)
+    with (
+        opened(path) as store,
+        pytest.raises(UsageError, match="t has no gate that could be kept: nothing there could fill"),
+    ):
+        enforce(store, GUARD, repair=Repair("updated", "created"), keep_gate=True)
+
+
 def test_by_the_clock(path: Path) -> None:
     """
     Rules with NOW are held where that is asked for.
