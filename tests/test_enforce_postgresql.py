@@ -2,9 +2,10 @@
 A table of PostgreSQL that refuses by itself what the guard forbids; how it gets there, and back, without anybody waiting.
 """
 
+import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,6 +20,7 @@ from timestamp_guard import (
     Field,
     Guard,
     Repair,
+    Run,
     UsageError,
     _faults,
     backfill,
@@ -31,11 +33,15 @@ from timestamp_guard import (
     runs,
     unenforce,
     updated_at_guard,
+    verify,
 )
 from timestamp_guard.errors import PlanChanged, StoreLocked
 from timestamp_guard.predicate import violations
+from timestamp_guard.stores.base import Stage
+from timestamp_guard.stores.sql.postgresql import enforcing
 from timestamp_guard.stores.sql.postgresql.enforcing import PostgresEnforcing
-from timestamp_guard.stores.sql.postgresql.locks import TableLock
+from timestamp_guard.stores.sql.postgresql.locks import TableLock, blockers
+from timestamp_guard.stores.sql.postgresql.server import Server
 from timestamp_guard.stores.sql.postgresql.store import PostgresStore
 from timestamp_guard.stores.sql.served.locks import Locks
 
@@ -187,6 +193,55 @@ def test_text(url: str) -> None:
         assert accepted(user, "INSERT INTO t VALUES (1, NULL, 'soon')")
 
 
+def test_cannot_be_enforced(url: str) -> None:
+    """
+    What would need another way is refused before anything is made, with what to do.
+    """
+    servers.sql(
+        url,
+        TABLE,
+        "CREATE TABLE heir () INHERITS (t)",
+        "CREATE TABLE texts (id int PRIMARY KEY, updated text)",
+        "CREATE TABLE computed (id bigint PRIMARY KEY, updated bigint GENERATED ALWAYS AS (id + 1) STORED)",
+        "CREATE FOREIGN DATA WRAPPER nothing",
+        "CREATE SERVER there FOREIGN DATA WRAPPER nothing",
+        "CREATE TABLE far (id bigint, updated timestamptz) PARTITION BY RANGE (id)",
+        "CREATE FOREIGN TABLE further PARTITION OF far FOR VALUES FROM (0) TO (9) SERVER there",
+    )
+    before = catalogue(url)
+    guard = present("updated")
+    with opened(url) as store, pytest.raises(UsageError, match="other tables inherit from t: enforce each of them"):
+        enforce(store, guard)
+    with opened(url, "texts", "rfc3339") as store, pytest.raises(UsageError, match="is text, which no trigger of ours"):
+        enforce(store, guard, keep_current=True)
+    with opened(url, "computed", "epoch_ms") as store, pytest.raises(UsageError, match="no trigger of ours keeps"):
+        enforce(store, guard, keep_current=True)
+    with pytest.raises(UsageError, match="partition further is a foreign table: fill it where its rows are"):
+        opened(url, "far")
+
+    assert before == catalogue(url)
+    assert [(None,)] == servers.sql(url, "SELECT to_regclass('timestamp_guard_runs')")
+
+
+def test_domains(url: str) -> None:
+    """
+    A column of a type of the user's own keeps that type, and its rules beside ours.
+    """
+    servers.sql(url, "CREATE DOMAIN moment AS timestamptz CHECK (VALUE > '2010-01-01')", TABLE.replace("updated timestamptz", "updated moment"),
+                FILLED, "UPDATE t SET updated = NULL WHERE id < 4")  # fmt: skip
+    before = catalogue(url)
+    with opened(url) as store, servers.connect(url) as user:
+        assert backfill(store, GUARD, REPAIR).ok
+        assert enforce(store, GUARD, "updated").ok
+        assert not accepted(user, "INSERT INTO t VALUES (1000, '2005-01-01', '2005-01-01')")
+        assert not accepted(user, "INSERT INTO t VALUES (1000, '2024-01-02', '2024-01-01')")
+        assert not accepted(user, "INSERT INTO t VALUES (1000, '2024-01-01')")
+        assert accepted(user, "INSERT INTO t VALUES (1000, '2024-01-01', '2024-01-02')")
+        assert 3 == rollback(store).counts.changed
+
+    assert before == catalogue(url)
+
+
 # -- the way there and back
 
 
@@ -323,6 +378,7 @@ def test_partitions(url: str) -> None:
         "CREATE TABLE low PARTITION OF t FOR VALUES FROM (MINVALUE) TO (50)",
         "CREATE TABLE high PARTITION OF t FOR VALUES FROM (50) TO (MAXVALUE)",
         FILLED,
+        "ALTER TABLE low ALTER updated SET NOT NULL",
     )
     before = catalogue(url)
     with opened(url) as store, servers.connect(url) as user:
@@ -423,6 +479,18 @@ def test_gate_would_hurt(url: str) -> None:
         assert accepted(user, "UPDATE t SET note = 'x' WHERE id = 4")
 
 
+def test_gate_has_nothing_to_fill_with(url: str) -> None:
+    """
+    Where a row is null and no candidate of it holds, the gate would leave it null, and a check refuse every write to it.
+    """
+    servers.sql(url, TABLE, FILLED, "UPDATE t SET created = NULL, updated = NULL WHERE id = 4")
+    with opened(url) as store, servers.connect(url) as user:
+        done = enforce(store, GUARD, repair=Repair("updated", ("created",)))
+
+        assert (False, 1, ()) == (done.ok, done.broken, done.made)
+        assert accepted(user, "UPDATE t SET note = 'x' WHERE id = 4")
+
+
 def test_broken_meanwhile(url: str) -> None:
     """
     A row that is broken between the look and the check fails the proof, and then what was made is taken back.
@@ -517,6 +585,10 @@ def test_kept_current(url: str) -> None:
         with user.transaction():
             user.execute("SET LOCAL timestamp_guard.bypass = 'on'")
             user.execute("UPDATE t SET updated = '2024-05-05' WHERE id = 3")
+            user.execute("UPDATE t SET updated = clock_timestamp() + interval '4 seconds' WHERE id = 4")
+        seen = updated(4)
+        user.execute("UPDATE t SET note = 'by a clock that is behind' WHERE id = 4")
+        assert seen < updated(4)
         assert datetime(2024, 5, 5, tzinfo=UTC) == updated(3)
         user.execute("UPDATE t SET note = 'after' WHERE id = 3")  # the setting is '' now, not null
         assert updated(3).year > 2024
@@ -563,6 +635,23 @@ def test_gate_takes_candidates_in_order(url: str) -> None:
             "SELECT extract(day FROM updated AT TIME ZONE 'UTC')::int FROM t ORDER BY id"
         ).fetchall()
         assert not accepted(user, "INSERT INTO t VALUES (5, '2999-01-01', NULL, NULL)")
+
+
+def test_no_gate_to_keep(url: str) -> None:
+    """
+    Where no gate can be made, keeping one is not promised: by a trigger that could not copy a value as it is, or of nothing.
+    """
+    servers.sql(url, "CREATE TABLE t (id bigint PRIMARY KEY, created timestamp, updated timestamptz)")
+    encodings = {"created": "datetime@UTC", "updated": "datetime"}
+    with opened(url, encodings=encodings) as store:
+        with pytest.raises(
+            UsageError, match="t has no gate that could be kept: nothing there could fill updated from created"
+        ):
+            enforce(store, GUARD, repair=Repair("updated", ("created",)), keep_gate=True)
+        with pytest.raises(UsageError, match="name that too, or leave keep_gate out"):
+            enforcement(store, GUARD, "updated", keep_gate=True)
+
+        assert enforce(store, GUARD, repair=Repair("updated", ("created",))).ok
 
 
 # -- locks
@@ -639,6 +728,44 @@ def test_blockers_are_named(url: str) -> None:
         assert enforce(store, GUARD, "updated").ok
 
 
+def test_no_try_behind_an_old_one(url: str) -> None:
+    """
+    Nobody is waited for who holds the table for long already: so nobody queues behind us.
+    """
+    servers.sql(url, TABLE)
+    tries: list[float] = []
+    with opened(url) as store, servers.connect(url) as holder:
+        holder.execute("BEGIN")
+        holder.execute("SELECT 1 FROM t")
+        time.sleep(0.15)
+        with pytest.raises(StoreLocked):
+            lock = TableLock(store.server, [store.table.oid], "ACCESS EXCLUSIVE")
+            Locks(old=0.1, budget=0.5).take(lock, tries.append, lambda _: None)
+
+    assert [] == tries
+
+
+def test_who_waits_is_in_the_way(url: str) -> None:
+    """
+    One that only waits for a lock keeps us waiting as well: it is named, with whom it waits for.
+    """
+    servers.sql(url, TABLE)
+    with opened(url) as store, servers.connect(url) as holder, servers.connect(url) as waiter:
+        holder.execute("BEGIN")
+        holder.execute("SELECT 1 FROM t")
+        other = threading.Thread(target=lambda: waiter.execute("LOCK TABLE t"))
+        waiter.execute("BEGIN")
+        other.start()
+        time.sleep(0.3)
+        found = blockers(store.server, [store.table.oid], "ACCESS EXCLUSIVE")
+        holder.execute("COMMIT")
+        other.join()
+        waiter.execute("ROLLBACK")
+
+        assert {holder.info.backend_pid, waiter.info.backend_pid} == {each.pid for each in found}
+        assert f"waiting for {holder.info.backend_pid}" in "; ".join(map(str, found))
+
+
 def test_no_try_without_timeout(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     Each try has a timeout, at most twice as long as the longest before, and the rest after it is longer.
@@ -659,6 +786,113 @@ def test_no_try_without_timeout(url: str, monkeypatch: pytest.MonkeyPatch) -> No
 
     assert all(0.1 <= each <= min(5, 0.1 * 2**number) for number, each in enumerate(tries))
     assert all(rest > each for rest, each in zip(rests, tries, strict=False))
+
+
+def test_what_takes_long_is_ended(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    A stage that should look at no row, and does, is ended before others have waited for long.
+    """
+    servers.sql(url, TABLE)
+    monkeypatch.setattr(enforcing, "SLACK", 0.2)
+    stage = Stage("slow", ("LOCK TABLE t", "SELECT pg_sleep(20)"), "ACCESS EXCLUSIVE", 0.0, "", (), in_place=False)
+    with opened(url) as store:
+        run = store.ledger.begin(Run(None, "enforce", "t", "{}", 0, "incomplete"))
+        began = time.monotonic()
+        with pytest.raises(StoreLocked, match="was not to be had"):
+            PostgresEnforcing(store, Locks(budget=0.5)).apply(stage, run, lambda _: None)
+
+    assert time.monotonic() - began < 10
+
+
+PARTED = (
+    "CREATE TABLE t (id bigint, created timestamptz, updated timestamptz, note text, PRIMARY KEY (id)) PARTITION BY RANGE (id)",
+    "CREATE TABLE low PARTITION OF t FOR VALUES FROM (MINVALUE) TO (50)",
+    "CREATE TABLE high PARTITION OF t FOR VALUES FROM (50) TO (MAXVALUE)",
+)
+
+
+@pytest.mark.parametrize("made", [(TABLE,), PARTED], ids=["whole", "parted"])
+def test_rows_are_read_beside_readers(url: str, made: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    No transaction that looks at rows has the lock that keeps readers away: neither of the whole nor of a part.
+    """
+    servers.sql(url, *made, FILLED)
+    seen: list[tuple[bool, int]] = []
+    mine = "relname NOT LIKE 'timestamp_guard%'"
+    read = f"SELECT coalesce(sum(seq_tup_read), 0)::int FROM pg_stat_xact_user_tables WHERE {mine}"
+    held = (
+        "SELECT EXISTS (SELECT 1 FROM pg_locks l JOIN pg_class c ON c.oid = l.relation WHERE l.pid = pg_backend_pid() "
+        f"AND l.mode = 'AccessExclusiveLock' AND c.relkind IN ('r', 'p') AND {mine})"
+    )
+
+    def finish(server: Server, statements: Sequence[str]) -> None:
+        def ask(question: str) -> Any:
+            return server._connection.execute(question.encode()).fetchall()[0][0]
+
+        before = ask(read)
+        for statement in statements:
+            server._connection.execute(statement.encode())
+        seen.append((ask(held), ask(read) - before))
+        server._connection.execute("COMMIT")
+
+    monkeypatch.setattr(Server, "finish", finish)
+    with opened(url) as store:
+        assert enforce(store, GUARD, "updated").ok
+
+    assert 100 == sum(rows for _, rows in seen)
+    assert [] == [rows for heavy, rows in seen if heavy and rows]
+    assert any(heavy for heavy, _ in seen)
+
+
+def test_proved_for_good(url: str) -> None:
+    """
+    A reader who stays is not in the way of the proof, and what is proved stays so, though the last lock is not to be had.
+    """
+    servers.sql(url, TABLE, FILLED)
+
+    def hook(name: str) -> None:
+        if name == "enforce: stage made" and not reader.info.transaction_status:
+            reader.execute("BEGIN")
+            reader.execute("SELECT 1 FROM t")
+
+    with opened(url) as store, servers.connect(url) as reader:
+        store.enforcing = lambda: PostgresEnforcing(store, Locks(old=0.1, budget=0.6))  # type: ignore[method-assign]
+        _faults.hook = hook
+        try:
+            with contextlib.suppress(StoreLocked):
+                enforce(store, GUARD, "updated")
+        finally:
+            _faults.hook = None
+
+        assert {(True,)} == {
+            *servers.sql(url, "SELECT convalidated FROM pg_constraint WHERE conname LIKE 'timestamp_guard%'")
+        }
+        reader.execute("COMMIT")
+        assert enforce(store, GUARD, "updated").ok
+
+
+def test_pooled(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Whoever gets another backend for every transaction is enforced all the same.
+    """
+    servers.sql(url, TABLE, FILLED, "UPDATE t SET updated = NULL WHERE id < 4")
+    before = catalogue(url)
+    there = Server._there
+
+    def pooled(server: Server) -> Any:
+        if not server._inside:
+            server._connection.close()
+        return there(server)
+
+    monkeypatch.setattr(Server, "_there", pooled)
+    with opened(url) as store:
+        assert not enforce(store, GUARD, repair=REPAIR, keep_current=True).ok
+        assert backfill(store, GUARD, REPAIR).ok
+        assert enforce(store, GUARD, repair=REPAIR, keep_current=True).ok
+        assert verify(store, GUARD, "updated", probe=True).ok
+        assert 3 == rollback(store).counts.changed
+
+    assert before == catalogue(url)
 
 
 def test_proof_lets_writers_write(url: str) -> None:

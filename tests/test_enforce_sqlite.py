@@ -29,7 +29,7 @@ from timestamp_guard import (
     unenforce,
     updated_at_guard,
 )
-from timestamp_guard.errors import StoreError
+from timestamp_guard.errors import StoreError, UsageError
 from timestamp_guard.predicate import violations
 from timestamp_guard.stores.sql import enforcing, rebuilding
 
@@ -140,6 +140,28 @@ def test_as_the_predicate_says(path: Path, declared: str, encodings: Any, guard:
         agrees()
 
 
+def test_cannot_be_enforced(path: Path) -> None:
+    """
+    What would need another way is refused before anything is made, with what to do.
+    """
+    sql(
+        path,
+        "CREATE TABLE texts (id INTEGER PRIMARY KEY, updated TEXT)",
+        "CREATE VIRTUAL TABLE found USING fts4 (updated)",
+    )
+    before = schema(path)
+    for table, encoding, said in (
+        ("texts", "rfc3339", "updated of texts is rfc3339, which no trigger of ours keeps current"),
+        ("found", "epoch_ms", "found is a virtual table: enforce the table that its rows are stored in"),
+    ):
+        with open_store(f"sqlite:///{path}", table, encodings=encoding) as store:
+            with pytest.raises(UsageError, match=said):
+                enforce(store, present("updated"), keep_current=True)
+
+    assert before == schema(path)
+    assert [] == sql(path, "SELECT name FROM sqlite_master WHERE name LIKE 'timestamp_guard%'")
+
+
 @WAYS
 def test_back_exactly(path: Path, *, rebuild: bool) -> None:
     """
@@ -174,19 +196,95 @@ def test_back_exactly(path: Path, *, rebuild: bool) -> None:
     assert [("ok",)] == sql(path, "PRAGMA integrity_check")
 
 
-def test_rebuilt_otherwise(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+OTHERWISE = {
+    "an index is lost": ("CREATE INDEX i", "SELECT 1", "indexes, triggers and views"),
+    "a trigger is lost": ("CREATE TRIGGER mine", "SELECT 1", "indexes, triggers and views"),
+    "a row is lost": ("INSERT INTO", "{} WHERE id > 1", "rows or those that refer to it"),
+    "a row of another table is lost": (
+        "DROP TABLE",
+        "DELETE FROM child WHERE t = 2; {}",
+        "rows or those that refer to it",
+    ),
+    "a default is lost": ("CREATE TABLE", " DEFAULT 7", "columns"),
+    "STRICT is lost": ("CREATE TABLE", " STRICT", "columns"),
+    "numbering begins anew": ("DROP TABLE", "UPDATE sqlite_sequence SET seq = 0 WHERE name = 'other'; {}", "numbering"),
+    "a row refers to none": ("DROP TABLE", "UPDATE child SET t = 99; {}", "keys"),
+}
+
+
+@pytest.mark.parametrize("how", OTHERWISE)
+def test_rebuilt_otherwise(path: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
     """
-    A table that would not be the same after it was written anew is left as it is.
+    A table that would not be the same after it was written anew is left as it is, with all around it.
     """
-    sql(path, TABLE, "CREATE TABLE child (t REFERENCES t (id) ON DELETE CASCADE)", "CREATE INDEX i ON t (note)")
+    at, instead, said = OTHERWISE[how]
+    sql(path, f"{TABLE.replace('note TEXT', 'note TEXT DEFAULT 7')} STRICT", "CREATE TABLE other (id INTEGER PRIMARY KEY AUTOINCREMENT)",
+        "CREATE TABLE child (t REFERENCES t (id) ON DELETE CASCADE)", "CREATE INDEX i ON t (note)", "INSERT INTO other VALUES (9)",
+        "CREATE TRIGGER mine AFTER DELETE ON t BEGIN DELETE FROM other; END")  # fmt: skip
     fill(path)
-    before, whole = schema(path), rebuilding.steps
-    monkeypatch.setattr(rebuilding, "steps", lambda *given: (each for each in whole(*given) if "INDEX" not in each))
+    sql(path, "INSERT INTO child SELECT id FROM t")
+    everything = [f"SELECT * FROM {name}" for name in ("t", "child", "other", "sqlite_sequence WHERE name = 'other'")]
+    before, rows, whole = schema(path), [sql(path, each) for each in everything], rebuilding.steps
 
-    with opened(path) as store, pytest.raises(StoreError, match="not the same"):
-        enforce(store, GUARD, "updated", rebuild=True)
+    def steps(*given: Any) -> Any:
+        for each in whole(*given):
+            if not each.startswith(at):
+                yield each
+            elif instead.startswith(" "):
+                yield each.replace(instead, "")
+            else:
+                yield from instead.format(each).split("; ") if "{}" in instead else [instead]
 
-    assert before == schema(path)
+    with opened(path) as store:
+        monkeypatch.setattr(rebuilding, "steps", steps)
+        with pytest.raises(
+            StoreError, match=f"t was not the same after it was written anew, in its {said}; it was left"
+        ):
+            enforce(store, GUARD, "updated", rebuild=True)
+        settings = [store.database.rows(f"PRAGMA {name}") for name in ("foreign_keys", "legacy_alter_table")]
+
+    assert (before, rows) == (schema(path), [sql(path, each) for each in everything])
+    assert [[(1,)], [(0,)]] == settings
+
+
+def test_settings_are_given_back(path: Path) -> None:
+    """
+    What a rebuild sets is set back, and read back before it is relied upon: it cannot be set inside of a transaction.
+    """
+    sql(path, TABLE, "CREATE TABLE child (t REFERENCES t (id) ON DELETE CASCADE)")
+    fill(path)
+    sql(path, "INSERT INTO child SELECT id FROM t")
+    with opened(path) as store:
+        database = store.database
+        with pytest.raises(StoreError, match="foreign keys could not be switched off"), database.writing():
+            database.run("PRAGMA foreign_keys = OFF")
+            rebuilding.rebuild(database, store.table, rebuilding.definition(database, store.table))
+        assert [(20,)] == sql(path, "SELECT count(*) FROM child")
+
+        assert enforce(store, GUARD, "updated", rebuild=True).ok
+        assert [(1,)] == database.rows("PRAGMA foreign_keys")
+        assert [(0,)] == database.rows("PRAGMA legacy_alter_table")
+    assert [(20,)] == sql(path, "SELECT count(*) FROM child")
+
+
+def test_altered_meanwhile(path: Path) -> None:
+    """
+    A table that somebody alters while it is to be written anew keeps what they made of it.
+    """
+    sql(path, TABLE)
+    fill(path)
+
+    def altered(said: str) -> None:
+        if said.startswith("rebuild: "):
+            sql(path, "ALTER TABLE t ADD COLUMN mine DEFAULT 7")
+
+    with opened(path) as store, pytest.raises(StoreError, match="altered meanwhile: call enforce again"):
+        enforce(store, GUARD, "updated", rebuild=True, progress=altered)
+
+    assert [(20 * 7,)] == sql(path, "SELECT sum(mine) FROM t")
+    with opened(path) as store:
+        assert enforce(store, GUARD, "updated", rebuild=True).ok
+    assert [(20 * 7,)] == sql(path, "SELECT sum(mine) FROM t")
 
 
 @pytest.mark.parametrize("table", [
@@ -330,6 +428,43 @@ def test_kept_current(path: Path) -> None:
     sql(path, "UPDATE t SET updated = 4070908800000 WHERE id = 2", "UPDATE t SET note = 'z' WHERE id = 2")
     assert updated(2) < time.time() * 1000 + 6000
     sql(path, "PRAGMA recursive_triggers = ON", "UPDATE t SET note = 'w' WHERE id = 1")
+    ahead = int(time.time() * 1000) + 4000
+    sql(
+        path,
+        f"UPDATE t SET updated = {ahead} WHERE id = 3",
+        "UPDATE t SET note = 'by a clock that is behind' WHERE id = 3",
+    )
+    assert ahead < updated(3)
+    sql(path, f"UPDATE t SET note = 'v', updated = {MS + 5} WHERE id = 4")
+    assert MS + 5 == updated(4)
+
+
+@pytest.mark.parametrize("table", [
+    "CREATE TABLE t (a TEXT COLLATE NOCASE, b, updated INTEGER, note, PRIMARY KEY (a, b)) WITHOUT ROWID",
+    "CREATE TABLE t (a TEXT, b, updated INTEGER, rowid, PRIMARY KEY (a, b))",
+])  # fmt: skip
+def test_kept_current_by_its_place(path: Path, table: str) -> None:
+    """
+    The row that was changed moves on, and no other, whatever it is found by.
+    """
+    sql(path, table, *(f"INSERT INTO t VALUES ('{a}', {b}, {MS}, 1)" for a, b in (("x", 1), ("x", 2), ("y", 1))))
+    with opened(path) as store:
+        assert enforce(store, present("updated"), "updated", keep_current=True).ok
+
+    sql(path, f"UPDATE t SET {'note' if 'note' in table else 'rowid'} = 2 WHERE a = 'x' AND b = 2")
+    assert [("x", 2)] == sql(path, f"SELECT a, b FROM t WHERE updated > {MS}")
+
+
+def test_no_gate_to_keep(path: Path) -> None:
+    """
+    SQLite cannot fill a row before it is there, so no gate is promised.
+    """
+    sql(path, TABLE)
+    with (
+        opened(path) as store,
+        pytest.raises(UsageError, match="t has no gate that could be kept: nothing there could fill"),
+    ):
+        enforce(store, GUARD, repair=Repair("updated", "created"), keep_gate=True)
 
 
 def test_by_the_clock(path: Path) -> None:
@@ -363,6 +498,16 @@ def test_native(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert ["check", "not null updated"] == [stage.name for stage in stages]
     assert stages[0].statements[0].startswith("ALTER TABLE `t` ADD CONSTRAINT `timestamp_guard_check_")
     assert ("ALTER TABLE `t` ALTER COLUMN `updated` DROP NOT NULL",) == stages[1].undo
+
+
+def test_native_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    That a SQLite is new enough is not believed: it may be built without.
+    """
+    able = sqlite3.sqlite_version_info >= (3, 53)
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (99, 0, 0))
+
+    assert able is enforcing.native.__wrapped__()
 
 
 @pytest.mark.skipif(not enforcing.native(), reason="this SQLite is older than 3.53, of 2026")

@@ -6,27 +6,33 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 
 from tests import servers
 from tests.test_mariadb import GUARD, MS, NOW, REPAIR, ask, using
-from timestamp_guard import Repair, backfill, check, open_store, rollback, updated_at_guard
+from timestamp_guard import Repair, backfill, by, check, open_store, rollback, updated_at_guard
 from timestamp_guard.engine import Pace
+from timestamp_guard.engine.plan import job_for
 from timestamp_guard.errors import (
     NoIdentity,
     StoreError,
+    StoreLocked,
     StoreMissing,
     StoreReadOnly,
     UnknownName,
     UsageError,
     WriteUndone,
 )
+from timestamp_guard.instants import Raw
 from timestamp_guard.stores import tables
 from timestamp_guard.stores.base import Step, pages
+from timestamp_guard.stores.sql.mysql import server as server_module
 from timestamp_guard.stores.sql.mysql.store import MysqlStore
+from timestamp_guard.stores.sql.served.server import ConnectionLost
 
 
 @pytest.fixture
@@ -253,6 +259,60 @@ def test_keys(url: str, user: Any, kind: str, size: int) -> None:
         assert before == dump(user, table)
 
 
+def test_a_page_reads_what_it_gives(url: str, user: Any) -> None:
+    """
+    A page of a key of two columns is asked of the index: no rows are passed over to come to it.
+    """
+    ask(user, "CREATE TABLE services (a int, b int, createdAt bigint, updatedAt bigint, PRIMARY KEY (a, b))")
+    ask(user, f"INSERT INTO services SELECT seq DIV 50, seq MOD 50, {MS}, NULL FROM seq_0_to_1999")
+
+    with opened(url) as store:
+
+        def passed() -> int:
+            return sum(int(count) for _, count in store.server.rows("SHOW SESSION STATUS LIKE 'Handler_read%'"))
+
+        before = passed()
+        page = store.scan(["20", "25"], 10)
+        after = passed()
+
+    assert [(20, 26 + number) for number in range(10)] == [key for key, _ in page.records]
+    assert after - before < 100
+
+
+def test_a_trial_leaves_nothing(url: str, user: Any) -> None:
+    """
+    The row that is tried before a run is as it was: making the ledger, or widening it, commits nothing of the trial.
+    """
+    services(user)
+    ask(user, "CREATE TABLE wide (a int, b int, createdAt bigint, updatedAt bigint, PRIMARY KEY (a, b))")
+    ask(user, f"INSERT INTO wide VALUES (1, 2, {MS}, NULL)")
+
+    for table in ("services", "wide"):
+        before = dump(user, table)
+        with opened(url, table) as store:
+            assert store.prepare(job_for(store, GUARD, REPAIR, NOW), lambda: NOW)
+        assert before == dump(user, table)
+
+
+def test_the_instant_is_kept(url: str, user: Any) -> None:
+    """
+    A time of another zone that a function gives is written as the instant that it is: no offset is dropped.
+    """
+    ask(user, "CREATE TABLE services (id int PRIMARY KEY, createdAt timestamp(6) NULL, updatedAt timestamp(6) NULL)")
+    ask(user, "INSERT INTO services VALUES (1, '2024-01-02 03:04:05.000006', NULL)")
+
+    def elsewhere(record: Mapping[str, Raw]) -> datetime:
+        created = record["createdAt"]
+        assert isinstance(created, datetime)
+        return created.astimezone(timezone(timedelta(hours=2)))
+
+    with opened(url, encodings="datetime") as store:
+        assert backfill(store, GUARD, Repair("updatedAt", (by("elsewhere", elsewhere),)), now=NOW).ok
+
+    (row,) = dump(user)
+    assert row[1] == row[2]
+
+
 def test_judged_in_python(url: str, user: Any) -> None:
     """
     What SQL cannot say exactly is judged in Python, and written with the same care: by keys of two columns, too.
@@ -311,6 +371,79 @@ def test_zero_dates(url: str, user: Any) -> None:
     assert before == dump(user)
 
 
+def test_settings_of_the_server() -> None:
+    """
+    Whatever a server is set to, times are those of UTC, what does not fit is never cut to what does, and each write is kept.
+    """
+    table = "(id int PRIMARY KEY, createdAt {0}, updatedAt {1} NULL)"
+    with servers.own_mariadb() as server:
+        servers.sql(server.url, "CREATE DATABASE app")
+        address = server.url.replace("/mysql", "/app")
+        with using(address) as user:
+            ask(user, f"CREATE TABLE at {table.format('datetime(6)', 'timestamp(6)')}")
+            ask(user, "INSERT INTO at VALUES (1, '2024-03-31 02:30:00.000006', NULL)")
+            ask(user, f"CREATE TABLE narrow {table.format('bigint', 'int')}")
+            ask(user, f"INSERT INTO narrow VALUES (1, {MS}, NULL), (2, {MS}, NULL)")
+            servers.sql(
+                server.url,
+                "SET GLOBAL time_zone = '+05:30', sql_mode = '', tx_isolation = 'SERIALIZABLE', autocommit = 0, "
+                "sql_select_limit = 1, max_statement_time = 0.001, sql_safe_updates = 1, div_precision_increment = 0",
+            )
+            with opened(address, "at", encodings={"createdAt": "datetime@UTC", "updatedAt": "datetime"}) as store:
+                assert backfill(store, GUARD, REPAIR, now=NOW).ok
+            with opened(address, "narrow") as store:
+                run = backfill(store, GUARD, REPAIR, now=NOW)
+            user.commit()
+            ((_, created, updated),) = dump(user, "at")
+            held = [row[2] for row in dump(user, "narrow")]
+
+    assert created == updated
+    assert (0, [None, None]) == (run.counts.changed, held)
+
+
+def test_required_since(url: str, user: Any) -> None:
+    """
+    Where nulls cannot be given back, nothing is: a column that is NOT NULL since does not get zeros for them.
+    """
+    services(user, 3)
+    with opened(url) as store:
+        assert backfill(store, GUARD, REPAIR, now=NOW).ok
+    ask(user, "ALTER TABLE services MODIFY updatedAt bigint NOT NULL")
+    before = dump(user)
+
+    with opened(url) as store:
+        back = rollback(store, now=NOW)
+
+    assert (0, 3) == (back.counts.changed, back.counts.quarantined)
+    assert before == dump(user)
+
+
+def test_looking(url: str, user: Any) -> None:
+    """
+    A look is one view from its beginning, whatever others write, and cannot write itself.
+    """
+    services(user)
+    with opened(url) as store:
+        with store.server.reading():
+            ask(user, "UPDATE services SET note = 'theirs'")
+            assert [(0,)] == store.server.rows("SELECT count(note) FROM services")
+        with pytest.raises(StoreReadOnly), store.server.reading():
+            store.server.run("UPDATE services SET note = 'ours'")
+
+    assert {"theirs"} == {row[3] for row in dump(user)}
+
+
+def test_saved_as_it_is(url: str, user: Any) -> None:
+    """
+    A run that is saved as it was is still its owner's: a row counts that is found, not only one that changes.
+    """
+    services(user)
+    with opened(url) as store:
+        run = backfill(store, GUARD, REPAIR, now=NOW)
+
+        assert run == store.ledger.save(store.ledger.save(run))
+
+
 def test_written_in_between(url: str, user: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     What a user writes between the look for work and the write is not overwritten.
@@ -349,6 +482,46 @@ def test_held_by_another(url: str, user: Any) -> None:
     assert took < 5
     with opened(url) as store:
         assert backfill(store, GUARD, REPAIR, now=NOW).ok
+
+
+def test_nobody_is_waited_for_long(url: str, user: Any) -> None:
+    """
+    A table that another locks, and a row that another holds while it is to be given back, are waited for a second or so.
+    """
+    services(user)
+    with using(url) as other, opened(url, timeout=1) as store:
+        ask(other, "LOCK TABLES services WRITE")
+        began = time.monotonic()
+        with pytest.raises(StoreLocked, match="locked by another"):
+            backfill(store, GUARD, REPAIR, now=NOW)
+        ask(other, "UNLOCK TABLES")
+        assert backfill(store, GUARD, REPAIR, now=NOW).ok
+        other.begin()
+        ask(other, "UPDATE services SET note = 'theirs' WHERE id = 2")
+        with pytest.raises(StoreLocked, match="locked by another"):
+            rollback(store, now=NOW)
+        took = time.monotonic() - began
+        other.rollback()
+        assert rollback(store, now=NOW).ok
+
+    assert took < 20
+
+
+def test_frozen_worker(url: str, user: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    A worker that is frozen in the middle of a step holds its rows no longer than the server lets it, and is told.
+    """
+    services(user)
+    monkeypatch.setattr(server_module, "IDLE", 1)
+    with opened(url) as store:
+        with pytest.raises(ConnectionLost), store.server.writing():
+            store.server.run("UPDATE services SET note = 'ours'")
+            time.sleep(1.5)
+            ask(user, "SET innodb_lock_wait_timeout = 1")
+            ask(user, "UPDATE services SET note = 'theirs'")
+            store.server.run("UPDATE services SET note = 'ours'")
+
+    assert {"theirs"} == {row[3] for row in dump(user)}
 
 
 def test_busy_writers(url: str, user: Any) -> None:

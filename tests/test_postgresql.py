@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from tests import servers
-from timestamp_guard import Repair, backfill, check, plan, present, rollback, runs
+from timestamp_guard import Repair, backfill, check, enforce, plan, present, rollback, runs, verify
 from timestamp_guard import _faults as faults
 from timestamp_guard.errors import (
     NoIdentity,
@@ -1031,6 +1031,45 @@ def test_pooled(url: str, encoding: str, monkeypatch: pytest.MonkeyPatch) -> Non
         assert ("complete", 20) == (run.status, run.counts.changed)
         assert 20 == rollback(store, now=NOW, pace=slowly(7)).counts.changed
     assert first == dump(url)
+
+
+def test_nothing_rides_on_the_session(url: str) -> None:
+    """
+    Whoever gets a backend after us finds no setting of ours, no lock, no prepared statement and no temporary table.
+    """
+    plain(url)
+    questions = (
+        "SELECT name, setting FROM pg_settings WHERE source = 'session' OR name = 'timestamp_guard.bypass' ORDER BY 1",
+        "SELECT coalesce(current_setting('timestamp_guard.bypass', true), '')",
+        "SELECT locktype, mode FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'advisory'",
+        "SELECT name FROM pg_prepared_statements",
+        "SELECT relname FROM pg_class WHERE relpersistence = 't'",
+    )
+    with servers.connect(url) as user, opened(url, encodings="epoch_ms") as store:
+        fresh = [user.execute(each).fetchall() for each in questions]
+        for _ in range(2):  # and none of the driver's, which prepares what comes often
+            check(store, GUARD, now=NOW)
+            backfill(store, GUARD, REPAIR, now=NOW, pace=slowly(3))
+            enforce(store, GUARD, "updatedAt", keep_current=True)
+            verify(store, GUARD, "updatedAt", probe=True)
+            rollback(store, now=NOW, pace=slowly(3))
+
+        assert fresh == [store.server.run_as_it_is(each) for each in questions]
+
+
+def test_looking(url: str) -> None:
+    """
+    A look is one view from its beginning, whatever others write, and cannot write itself.
+    """
+    plain(url)
+    with opened(url) as store:
+        with store.server.reading():
+            servers.sql(url, "UPDATE services SET note = 'theirs'")
+            assert [(0,)] == store.server.rows("SELECT count(*) FROM services WHERE note = 'theirs'")
+        with pytest.raises(StoreReadOnly, match="can only be read"), store.server.reading():
+            store.server.run("UPDATE services SET note = 'ours'")
+
+    assert [("theirs",)] == servers.sql(url, "SELECT DISTINCT note FROM services")
 
 
 def test_clock(url: str) -> None:

@@ -54,7 +54,7 @@ def no_fence(patch: pytest.MonkeyPatch) -> None:
         ((now,),) = ledger.database.rows(f"SELECT generation FROM {ledger._runs} WHERE id = ?", (run.id,))
         put(ledger, run, now, only)
 
-    patch.setattr(ServerLedger, "writing", lambda ledger, _, wait=None: ledger.server.writing(wait))
+    patch.setattr(ServerLedger, "owned", lambda ledger, _, wait=None: ledger.server.writing(wait))
     patch.setattr(SqlLedger, "put", anyway)
 
 

@@ -4,6 +4,7 @@ SQLite tables of every kind are checked, filled and given back exactly, and noth
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -30,6 +31,7 @@ from timestamp_guard.rules import Moment, updated_at_guard
 from timestamp_guard.stores import tables
 from timestamp_guard.stores.base import Step
 from timestamp_guard.stores.sql import sqlite as sqlite_store
+from timestamp_guard.stores.sql.connection import TakenBack
 
 from .sqlite_files import DAY, GUARD, MS, NOW, REPAIR, Dump, ask, do, dump, make, opened, slowly, user
 
@@ -710,6 +712,80 @@ def test_storage_classes(tmp_path: Path) -> None:
     with opened(path) as store:
         rollback(store, now=NOW)
     assert there == dump(path)
+
+
+def test_transactions(tmp_path: Path) -> None:
+    """
+    A transaction is all or nothing, with tables and savepoints in it; a view is one from its beginning; and nothing is
+    left open, whatever the driver thinks of the statement.
+    """
+    path = plain(tmp_path / "app.db")
+    do(path, "PRAGMA journal_mode = WAL")
+    before = dump(path)
+    with opened(path) as store, user(path, timeout=0) as other:
+        database = store.database
+        with contextlib.suppress(TakenBack), database.writing():
+            database.run("CREATE TABLE made (n)")
+            database.run("SAVEPOINT here")
+            database.run("UPDATE services SET note = 'x'")
+            database.run("RELEASE here")
+            raise TakenBack
+        assert before == dump(path)
+
+        with database.reading():
+            other.execute("UPDATE services SET note = 'theirs'")
+            assert [(0,)] == database.rows("SELECT sum(note = 'theirs') FROM services")
+        database.run("UPDATE services SET note = 'ours'")
+        other.execute("UPDATE services SET note = note || '!'")
+
+    assert [("ours!",)] == ask(path, "SELECT DISTINCT note FROM services")
+
+
+@pytest.mark.parametrize("encoding", ["epoch_ms", "epoch_ms/us"])
+def test_strict_any(tmp_path: Path, encoding: str) -> None:
+    """
+    A column of any type in a STRICT table converts nothing: a number that was made a real one since is the user's.
+    """
+    sql = "CREATE TABLE services (_id TEXT PRIMARY KEY, createdAt ANY, updatedAt ANY) STRICT"
+    path = make(tmp_path / "app.db", sql, rows=[[f"k{n}", MS, [None, "0", "soon"][n % 3]] for n in range(6)])
+    before = dump(path)
+
+    with opened(path, encodings=encoding) as store:
+        assert {"null": 2, "wrong_type": 4} == check(store, GUARD, now=NOW).violations
+        repair = Repair("updatedAt", ("createdAt",), {"null", "wrong_type"})
+        assert 6 == backfill(store, GUARD, repair, now=NOW).counts.changed
+        do(path, "UPDATE services SET updatedAt = CAST(updatedAt AS REAL) WHERE _id = 'k0'")
+        back = rollback(store, now=NOW)
+
+    assert (5, 1) == (back.counts.changed, back.counts.refused)
+    assert [("real",)] == ask(path, "SELECT typeof(updatedAt) FROM services WHERE _id = 'k0'")
+    do(path, "UPDATE services SET updatedAt = NULL WHERE _id = 'k0'")
+    assert before == dump(path)
+
+
+@pytest.mark.parametrize("declared", ["TIMESTAMP", "DATETIME", "DATE", "BOOLEAN"])
+@pytest.mark.parametrize("encoding", ["epoch_ms", "epoch_ms/us", "rfc3339"])
+def test_garbage(tmp_path: Path, declared: str, encoding: str) -> None:
+    """
+    What a column is declared to hold says nothing: whatever is there is read as it is, judged, and given back.
+    """
+    good: Raw = MS if encoding.startswith("epoch") else "2024-05-01T00:00:00Z"
+    values = [None, "soon", "2024-13-45 99:00", b"\x00\xff", 1.5, -1, "", "12:00", 2**62]
+    sql = f"CREATE TABLE services (_id TEXT PRIMARY KEY, createdAt {declared}, updatedAt {declared})"
+    path = make(tmp_path / "app.db", sql, rows=[[f"k{n}", good, raw] for n, raw in enumerate(values)])
+    before = dump(path)
+    held = ask(path, "SELECT createdAt, updatedAt FROM services")
+    encodings = dict.fromkeys(("createdAt", "updatedAt"), encoding)
+    wrong = [judged({"createdAt": c, "updatedAt": u}, GUARD, encodings, NOW) for c, u in held]
+
+    with opened(path, encodings=encoding) as store:
+        report = check(store, GUARD, now=NOW)
+        assert (len([each for each in wrong if each]), 9) == (report.broken, report.records)
+        repair = Repair("updatedAt", ("createdAt",), {"null", "wrong_type", "unreadable", "placeholder", "imprecise"})
+        changed = backfill(store, GUARD, repair, now=NOW).counts.changed
+        assert changed >= 5
+        assert changed == rollback(store, now=NOW).counts.changed
+    assert before == dump(path)
 
 
 @pytest.mark.parametrize("encoding", ["epoch_ms", "epoch_ms/us", "rfc3339"])

@@ -31,6 +31,7 @@ from timestamp_guard.errors import (
     StoreFull,
     StoreLocked,
     StoreMissing,
+    StoreReadOnly,
     TimestampGuardError,
     UnknownName,
     UsageError,
@@ -377,6 +378,8 @@ def test_killed_writer(tmp_path: Path, public: Path, mode: str) -> None:
 
     with opened(path, read_only=True) as store:
         assert 2000 == check(store, GUARD, now=NOW).violations["null"]
+        with pytest.raises(StoreReadOnly):
+            backfill(store, GUARD, REPAIR, now=NOW)
     with opened(path) as store:
         assert backfill(store, GUARD, REPAIR, now=NOW).ok
         rollback(store, now=NOW)

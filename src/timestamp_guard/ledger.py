@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 
 from attrs import asdict, evolve, frozen
 
-from .errors import LeaseLost, PlanChanged, RunBusy, UnknownName
+from .errors import LeaseLost, LedgerError, PlanChanged, RunBusy, UnknownName
 from .instants import ABSENT, Raw, brief, show
 from .job import Job
 
@@ -52,6 +52,21 @@ PURGED: Final = "what it changed was purged"
 
 VERSION: Final = 1
 """The version of the ledger's form."""
+
+
+def ensure_known(version: object, where: object, oldest: int = VERSION) -> None:
+    """
+    Make sure that this release can use a ledger of that version; those from *oldest* on become one of its own.
+
+    Raises:
+        LedgerError: it cannot.
+    """
+    if isinstance(version, int) and oldest <= version <= VERSION:
+        return
+    older = isinstance(version, int) and version < oldest
+    advice = "open it once with a release between the two" if older else "upgrade timestamp_guard"
+    msg = f"the ledger in {where} is of version {str(version)[:40]}, and this release knows {VERSION}: {advice}"
+    raise LedgerError(msg)
 
 
 @frozen

@@ -125,7 +125,7 @@ def enforcement(
         StoreError: the store could not be read.
     """
     wanted = _wanted(store, guard, field, repair, keep_current, keep_gate, hold_now, rebuild)
-    return _enforcing(store).stages(wanted)
+    return _stages_of(store, _enforcing(store), wanted)
 
 
 def enforce(
@@ -164,7 +164,7 @@ def enforce(
     clock = clock_of(now, store, guard)
     wanted = _wanted(store, guard, field, repair, keep_current, keep_gate, hold_now, rebuild)
     enforcing, driven, tell = _enforcing(store), drive(store), progress or _log.info
-    held, stages = enforcing.held(wanted), enforcing.stages(wanted)
+    held, stages = enforcing.held(wanted), _stages_of(store, enforcing, wanted)
     if report_only:
         found = enforcing.refused(wanted, clock, samples)
         reason = f"{found.broken:,} of {found.records:,} records would be refused" if found.broken else None
@@ -252,6 +252,25 @@ def _wanted(
         raise UsageError(msg)
     encodings = encodings_for(tuple(names), store.encodings)
     return Wanted(guard, fields, encodings, repair, keep_current, keep_gate, hold_now, rebuild)
+
+
+def _stages_of(store: Source, enforcing: Enforcing, wanted: Wanted) -> Sequence[Stage]:
+    """
+    All stages, in their order.
+
+    Raises:
+        UsageError: a gate is to be kept, and there is none.
+    """
+    stages = enforcing.stages(wanted)
+    if wanted.keep_gate and not any(stage.name == "gate" for stage in stages):
+        why = (
+            "it is made of what fills the field: name that too"
+            if wanted.repair is None
+            else f"nothing there could fill {wanted.repair.field} from {', '.join(map(str, wanted.repair.candidates))}"
+        )
+        msg = f"{store.name} has no gate that could be kept: {why}, or leave keep_gate out"
+        raise UsageError(msg)
+    return stages
 
 
 def _plan(wanted: Wanted, stages: Sequence[Stage], made: Sequence[str]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -19,13 +19,16 @@ from attrs import asdict, evolve, frozen
 
 from ..._faults import point, reach
 from ...errors import LedgerError, RunBusy, StoreError, StoreReadOnly, UsageError
-from ...instants import ABSENT, Raw, brief
-from ...ledger import PURGED, VERSION, Change, Counts, Key, Quarantined, Run, lost
+from ...instants import ABSENT, Raw
+from ...ledger import PURGED, VERSION, Change, Counts, Key, Quarantined, Run, ensure_known, lost
 from .splice import value_of
 
 __all__ = ["FolderLedger", "Patch", "Record", "durably", "sync_folder"]
 
 RECORDED: Final = point("json: run recorded")
+
+UPGRADES: Final[dict[int, Callable[[dict[str, Any]], dict[str, Any]]]] = {}
+"""By version, what makes of the file of a run one of the next version. It is written so with the run's next write."""
 
 
 @frozen
@@ -169,21 +172,18 @@ class FolderLedger:
         path = self._file(number, "json")
         try:
             said = json.loads(path.read_text("utf-8"))
-            version = said["version"]
-            if version == VERSION:
-                run = Run(**{**said["run"], "counts": Counts(**said["run"]["counts"])})
-                if said["alone"] and self.alone is not None:
-                    run = evolve(run, table=self.alone)
-                _ = run.generation + run.now + run.started + run.counts.left, dict(json.loads(run.plan)), run.field
-                patch = None if said["patch"] is None else Patch(**said["patch"])
-                aside = [Quarantined(_key(key), reason) for key, reason in said["quarantined"]]
-                return run, patch, aside
+            ensure_known(said["version"], self.folder, min((VERSION, *UPGRADES)))
+            for version in range(said["version"], VERSION):
+                said = UPGRADES[version](said)
+            run = Run(**{**said["run"], "counts": Counts(**said["run"]["counts"])})
+            if said["alone"] and self.alone is not None:
+                run = evolve(run, table=self.alone)
+            _ = run.generation + run.now + run.started + run.counts.left, dict(json.loads(run.plan)), run.field
+            patch = None if said["patch"] is None else Patch(**said["patch"])
+            aside = [Quarantined(_key(key), reason) for key, reason in said["quarantined"]]
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
             raise self._damaged(path, problem) from None
-        raise LedgerError(
-            f"the ledger in {self.folder} is of version {brief(version)}, and this release knows {VERSION}: upgrade "
-            f"timestamp_guard"
-        )
+        return run, patch, aside
 
     def _damaged(self, path: Path, problem: object) -> LedgerError:
         return LedgerError(

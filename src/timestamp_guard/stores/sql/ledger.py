@@ -7,13 +7,14 @@ a look. Columns of values have no declared type, so that SQLite stores what it i
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Final, Self
 
-from attrs import evolve, fields
+from attrs import evolve
 
 from ..._faults import point, reach
 from ...errors import LedgerError, RunBusy, StoreMissing
@@ -21,12 +22,9 @@ from ...instants import Raw, brief
 from ...ledger import PURGED, VERSION, Change, Counts, Quarantined, Run, freeze, lost, thaw
 from .connection import Connection
 from .database import Database
+from .form import CHANGES, COLUMNS, COUNTS, QUARANTINE, RUNS, STATED, TYPES, Added, Form, Type
 
 __all__ = ["CHANGES", "QUARANTINE", "RUNS", "FileLedger", "SqlLedger", "open_ledger"]
-
-RUNS: Final = "timestamp_guard_runs"
-CHANGES: Final = "timestamp_guard_changes"
-QUARANTINE: Final = "timestamp_guard_quarantine"
 
 PAGE: Final = 10_000
 """How many changes are forgotten at a time."""
@@ -35,14 +33,7 @@ INTENT: Final = 0
 MADE: Final = 1
 REFUSED: Final = 2
 
-_COUNTS: Final = tuple(each.name for each in fields(Counts))
-_STATED: Final = (
-    "action", "table", "plan", "now", "status", "undoes", "reason", "started", "finished", "cursor", "sweep", "found",
-    "first_change", "last_change", "owner", "generation", "lease_until",
-)  # fmt: skip
-_COLUMNS: Final = ("id", *_STATED, *_COUNTS)
-_TYPES: Final = {"action": "TEXT", "table": "TEXT", "plan": "TEXT", "status": "TEXT", "reason": "TEXT",
-                 "cursor": "TEXT", "owner": "TEXT"}  # fmt: skip
+KEPT: Final = ("id", "field", "before", "after", "candidate", "row")
 
 SAVED: Final = point("ledger saved")
 
@@ -61,6 +52,8 @@ class SqlLedger:
     KEPT: ClassVar[tuple[str, str]] = (CHANGES, "id")
     """Where changes are kept, and what numbers them there."""
 
+    types: ClassVar[Mapping[Type, str]] = {"INTEGER": "INTEGER", "TEXT": "TEXT"}
+
     def __init__(
         self, database: Connection, thawed: Callable[[Any], Raw] = lambda value: value, key: Sequence[str] = ()
     ) -> None:
@@ -68,7 +61,7 @@ class SqlLedger:
         self._runs, self._changed, self._aside = (database.address(name) for name in (RUNS, CHANGES, QUARANTINE))
         self.key = tuple(key)
         self._thawed = thawed
-        self._tables: bool | None = None
+        self._form: Form | None = None
 
     # -- tables
 
@@ -79,36 +72,14 @@ class SqlLedger:
         Raises:
             LedgerError: there is one that this release cannot use.
         """
-        if not self._tables:
-            columns = self.database.columns(RUNS)
-            if columns:
-                self._verify({*columns})
-            self._tables = bool(columns)
-        return self._tables
-
-    def _verify(self, columns: set[str]) -> None:
-        where = self.database.label
-        if "version" not in columns:
-            msg = f"the table {self._runs} of {where} is no ledger of timestamp_guard: rename or drop it"
-            raise LedgerError(msg)
-        versions = {row[0] for row in self.database.rows(f"SELECT DISTINCT version FROM {self._runs}")}  # noqa: S608 - ours
-        if versions - {VERSION}:
-            newest = max(versions, key=str)
-            msg = f"the ledger in {where} is of version {newest}, and this release knows {VERSION}: upgrade timestamp_guard"
-            raise LedgerError(msg)
-        missing = {*_COLUMNS, "key"} - columns
-        missing |= {name for name in self.TABLES if not self.database.columns(name)}
-        if missing:
-            msg = (
-                f"the ledger in {where} is damaged: {', '.join(sorted(missing))} missing; restore it from a backup, "
-                f"or rename its tables to begin a new one, without a way back for its runs"
-            )
-            raise LedgerError(msg)
+        if self._form is None:
+            self._form = Form.of(self.database, self.TABLES)
+        return self._form is not None
 
     def create(self) -> None:
-        """Make the tables, inside a transaction, with room for the columns of a key."""
+        """Make the tables, or make them those of this version, inside a transaction, with room for the columns of a key."""
         if not self.exists():
-            columns = ", ".join(f'"{name}" {_TYPES.get(name, "INTEGER")}' for name in _COLUMNS if name != "id")
+            columns = self._declared()
             self.database.run(
                 f"CREATE TABLE {self._runs} (id INTEGER PRIMARY KEY, version INTEGER NOT NULL, key TEXT, {columns})"
             )
@@ -120,15 +91,55 @@ class SqlLedger:
             self.database.run(
                 f"CREATE TABLE {self._aside} (id INTEGER PRIMARY KEY, run INTEGER NOT NULL, reason TEXT, key_1)"
             )
+        self._upgrade()
         for table in (CHANGES, QUARANTINE):
             have = self.database.columns(table)
             for index in range(1, len(self.key) + 1):
                 if f"key_{index}" not in have:
                     self.database.run(f"ALTER TABLE {table} ADD COLUMN key_{index}")
 
+    @property
+    def _older(self) -> bool:
+        """Whether there is a ledger of an older version."""
+        return self.exists() and self._form is not None and self._form.version < VERSION
+
+    def _upgrade(self) -> None:
+        """Make an older ledger one of this version, inside a transaction."""
+        if not self._older:
+            return
+        self._begun()
+        self.forget()  # another process may have done it meanwhile, or this transaction be taken back
+        form = Form.of(self.database, self.TABLES)
+        if form is None:
+            return
+        for each in form.added:
+            if each.name not in form.columns[each.table]:
+                self.database.run(self._added(each))
+        self.database.run(f"UPDATE {self._runs} SET version = {VERSION} WHERE version < {VERSION}")  # noqa: S608 - ours
+
+    def _declared(self) -> str:
+        """The columns of a run, but for its number, key and version."""
+        return ", ".join(f'"{name}" {self.types[TYPES.get(name, "INTEGER")]}' for name in COLUMNS if name != "id")
+
+    def _added(self, each: Added) -> str:
+        before = "" if each.before is None else f" DEFAULT {each.before:d}"
+        address = self.database.address(each.table)
+        return f'ALTER TABLE {address} ADD COLUMN "{each.name}" {self.types[each.kind]}{before}'
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """A transaction, on a ledger that is of this version."""
+        self.exists()  # asked before: the look would hold a lock that another one waits for who is at it
+        with self.database.writing():
+            self._upgrade()
+            yield
+
+    def _selected(self, table: str, names: Sequence[str]) -> str:
+        return self._form.selected(table, names) if self._form else ""
+
     def forget(self) -> None:
         """Look again whether there is a ledger: a transaction that made one was taken back."""
-        self._tables = None
+        self._form = None
 
     # -- runs
 
@@ -136,15 +147,16 @@ class SqlLedger:
         """See :class:`~timestamp_guard.ledger.Ledger`."""
         if not self.exists():
             return []
-        names = ", ".join(f'"{name}"' for name in _COLUMNS)
+        known = [name for name in COLUMNS if self._form is None or name in self._form.columns[RUNS]]
+        names = ", ".join(f'"{name}"' for name in known)
         rows = self.database.rows(f"SELECT {names} FROM {self._runs} ORDER BY id")  # noqa: S608 - our own names
-        found = [self._run(dict(zip(_COLUMNS, row, strict=True))) for row in rows]
+        found = [self._run(dict(zip(known, row, strict=True))) for row in rows]
         return [run for run in found if table is None or run.table == table]
 
     def _run(self, row: dict[str, Any]) -> Run:
         number = row.get("id")
         try:
-            counts = Counts(**{name: row.pop(name) for name in _COUNTS})
+            counts = Counts(**{name: row.pop(name) for name in COUNTS if name in row})
             cursor = row.pop("cursor")
             run = Run(**row, counts=counts, cursor=None if cursor is None else thaw(cursor))
             # Everything else relies on these being what they should.
@@ -162,7 +174,7 @@ class SqlLedger:
 
     def begin(self, run: Run) -> Run:
         """See :class:`~timestamp_guard.ledger.Ledger`."""
-        with self.database.writing():
+        with self._writing():
             self.create()
             self._begun()
             for other in self.runs(run.table):
@@ -221,13 +233,13 @@ class SqlLedger:
     def claim(self, run: Run, owner: str, until: int) -> Run:
         """See :class:`~timestamp_guard.ledger.Ledger`."""
         taken = evolve(run, owner=owner, lease_until=until, generation=run.generation + 1)
-        with self.database.writing():
+        with self._writing():
             self.put(taken, held=run.generation)
         return taken
 
     def save(self, run: Run) -> Run:
         """See :class:`~timestamp_guard.ledger.Ledger`."""
-        with self.database.durably(), self.database.writing():
+        with self.database.durably(), self._writing():
             self.put(run)
         reach(SAVED)
         return run
@@ -264,9 +276,9 @@ class SqlLedger:
 
     @staticmethod
     def _values(run: Run) -> dict[str, Any]:
-        values = {name: getattr(run, name) for name in _STATED}
+        values = {name: getattr(run, name) for name in STATED}
         values["cursor"] = None if run.cursor is None else freeze(run.cursor)
-        return values | {name: getattr(run.counts, name) for name in _COUNTS}
+        return values | {name: getattr(run.counts, name) for name in COUNTS}
 
     # -- changes
 
@@ -285,7 +297,7 @@ class SqlLedger:
         first = run.first_change if state == MADE and run.first_change is not None else 0
         last = after - 1 if after else run.last_change if state == MADE and run.last_change is not None else 2**62
         rows = self.database.rows(
-            f"SELECT id, field, before, after, candidate, row, {keys} FROM {self._changed} "  # noqa: S608 - our own names
+            f"SELECT {self._selected(CHANGES, KEPT)}, {keys} FROM {self._changed} "  # noqa: S608 - our own names
             f"WHERE run = ? AND state = {state} AND id BETWEEN ? AND ? ORDER BY id DESC LIMIT ?",
             (run.id, first, last, -1 if limit is None else limit),
         )
@@ -347,12 +359,12 @@ class SqlLedger:
         table, number = self.KEPT
         kept = self.database.address(table)
         for bottom in range(first, last + 1, PAGE):
-            with self.database.writing():
+            with self._writing():
                 self.database.run(
                     f"DELETE FROM {kept} WHERE run = ? AND {number} BETWEEN ? AND ?",  # noqa: S608 - our own names
                     (run.id, bottom, bottom + PAGE - 1),
                 )
-        with self.database.writing():
+        with self._writing():
             for each in (kept, self._aside):
                 self.database.run(f"DELETE FROM {each} WHERE run = ?", (run.id,))  # noqa: S608 - our own names
         return run
@@ -361,7 +373,7 @@ class SqlLedger:
 
     def intend(self, run: Run, changes: Sequence[Change]) -> None:
         """See :class:`~timestamp_guard.ledger.Ledger`."""
-        with self.database.writing():
+        with self._writing():
             self.fence(run)
             for change in changes:
                 self.database.run(
@@ -379,7 +391,7 @@ class SqlLedger:
 
     def settle(self, run: Run, refused: Sequence[Change], failed: Sequence[Quarantined]) -> Run:
         """See :class:`~timestamp_guard.ledger.Ledger`."""
-        with self.database.writing():
+        with self._writing():
             for key in (*(change.key for change in refused), *(bad.key for bad in failed)):
                 self.database.run(
                     f"UPDATE {self._changed} SET state = {REFUSED} WHERE run = ? AND state = {INTENT} AND key_1 = ?",  # noqa: S608

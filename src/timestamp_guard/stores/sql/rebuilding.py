@@ -186,7 +186,7 @@ def _seen(database: Database, table: Table) -> dict[str, Any]:
     info = [
         (row[1], row[2], row[4], row[5], row[6]) for row in database.rows(f"PRAGMA table_xinfo({quoted(table.name)})")
     ]
-    kind = [row[2:6:2] for row in database.rows("PRAGMA table_list") if row[1] == table.name]
+    kind = [(row[2], *row[4:6]) for row in database.rows("PRAGMA table_list") if row[1] == table.name]
     return {
         "indexes, triggers and views": objects,
         "rows or those that refer to it": rows,

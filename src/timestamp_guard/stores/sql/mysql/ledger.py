@@ -6,20 +6,19 @@ A statement that makes a table commits what was done before it: so tables are ma
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final
+import contextlib
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, Final
 
 from ....instants import Raw
 from ....ledger import Run
 from ....targets.typed import Kind
-from ..ledger import _COLUMNS, _TYPES, CHANGES, QUARANTINE, RUNS
+from ..form import CHANGES, QUARANTINE, RUNS, Type
 from ..served.ledger import ServedLedger
 from .server import Server
 from .values import thawed
 
 __all__ = ["ServerLedger"]
-
-_SQL_TYPES: Final[Mapping[str, str]] = {"TEXT": "longtext"}
 
 AS: Final = "ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
 """Whatever the server's own are: rows in transactions, and all text that there is."""
@@ -28,17 +27,16 @@ AS: Final = "ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
 class ServerLedger(ServedLedger[Server]):
     """The ledger beside *table*."""
 
+    types: ClassVar[Mapping[Type, str]] = {"INTEGER": "bigint", "TEXT": "longtext"}
+
     def prepare(self) -> None:
-        """Make the tables, with room for the columns of a key; outside of any transaction."""
-        if self.exists() and not self._narrow():
+        """Make the tables, or make them those of this version, with room for the columns of a key; outside of any transaction."""
+        if self.exists() and not self._older and not self._narrow():
             return
         with self.server.alone(f"ledger of {self.server.schema}"):
-            columns = ", ".join(
-                f"`{name}` {_SQL_TYPES.get(_TYPES.get(name, ''), 'bigint')}" for name in _COLUMNS if name != "id"
-            )
             identity = "bigint NOT NULL AUTO_INCREMENT"
             for name, said in (
-                (RUNS, f"id {identity} PRIMARY KEY, version bigint NOT NULL, `key` longtext, {columns}"),
+                (RUNS, f"id {identity} PRIMARY KEY, version bigint NOT NULL, `key` longtext, {self._declared()}"),
                 (
                     CHANGES,
                     (
@@ -56,6 +54,7 @@ class ServerLedger(ServedLedger[Server]):
             ):
                 if not self.server.columns(name):
                     self.server.run(f"CREATE TABLE IF NOT EXISTS {self.server.address(name)} ({said}) {AS}")
+            self._upgrade()
             for name, each in self._narrow():
                 self.server.run(f"ALTER TABLE {self.server.address(name)} ADD COLUMN {each} longtext")
         self.forget()
@@ -70,6 +69,13 @@ class ServerLedger(ServedLedger[Server]):
 
     def create(self) -> None:
         """See :meth:`prepare`: nothing is made inside of a transaction."""
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        if self._older:
+            self.prepare()
+        with super()._writing():
+            yield
 
     def begin(self, run: Run) -> Run:
         """See :class:`~timestamp_guard.ledger.Ledger`."""

@@ -132,11 +132,11 @@ class Server:
         )
         isolation = "tx_isolation" if self.kind == "MariaDB" else "transaction_isolation"
         with self._named():
-            # A second is the shortest wait that there is.
+            # A second is the shortest wait that there is. DEFAULT would be what the server is set to, not what it is by itself.
             self._driven(
                 f"SET SESSION time_zone = '+00:00', sql_mode = '{MODE}', {more}{isolation} = 'READ-COMMITTED', "
                 f"innodb_lock_wait_timeout = 1, lock_wait_timeout = {max(1, round(self.timeout))}, "
-                f"sql_safe_updates = 0, sql_select_limit = DEFAULT, div_precision_increment = 4, "
+                f"sql_safe_updates = 0, sql_select_limit = {2**64 - 1}, div_precision_increment = 4, "
                 f"group_concat_max_len = 1048576, timestamp = DEFAULT, autocommit = 1, @timestamp_guard_bypass = 1"
             )
 

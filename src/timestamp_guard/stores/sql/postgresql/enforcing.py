@@ -204,23 +204,26 @@ class PostgresEnforcing:
         required = [name for name in (*parts.bare, *parts.fixed.required) if not table.column(name).generated]
         whole = Part(table.oid, table.source)
         divided = [each for each in table.parts if each.oid != table.oid]
-        named = [(check, f"CHECK ({condition})")] if condition != "true" else []
-        later: list[str] = []
-        if version >= NAMED_NOT_NULL:
-            taken = self._not_null(whole)
-            for name in required:
-                constraint = self._null_name(name, wanted)
-                if taken.get(name, constraint) == constraint:
-                    named.append((constraint, f"NOT NULL {quoted(name)}"))
-        else:
-            later = required
-        known = self._constraints([whole, *divided], [name for name, _ in named])
+        checked = [(check, f"CHECK ({condition})")] if condition != "true" else []
+        later = [] if version >= NAMED_NOT_NULL else required
+        taken = {} if later else self._not_null([whole, *divided])
+
+        def named(part: Part) -> list[tuple[str, str]]:
+            """Where a column is NOT NULL already, by the user's own constraint, there cannot be another one."""
+            found = {name: self._null_name(name, wanted) for name in required if name not in later}
+            return checked + [
+                (each, f"NOT NULL {quoted(name)}")
+                for name, each in found.items()
+                if taken.get((part.oid, name), each) == each
+            ]
+
         where = divided or [whole]
+        known = self._constraints([whole, *divided], [name for part in (whole, *where) for name, _ in named(part)])
         for part in where:
-            yield self._added(part, named, known, "check" if part is whole else f"check {part.name}", valid=False)
-            yield self._proof(part, named, known, "proof" if part is whole else f"proof {part.name}")
+            yield self._added(part, named(part), known, "check" if part is whole else f"check {part.name}", valid=False)
+            yield self._proof(part, named(part), known, "proof" if part is whole else f"proof {part.name}")
         if divided or not table.parts:
-            yield self._added(whole, named, known, "check", valid=True)
+            yield self._added(whole, named(whole), known, "check", valid=True)
         for name in later:
             yield self._set_not_null(name, [whole, *divided])
 
@@ -237,15 +240,15 @@ class PostgresEnforcing:
         )
         return {(oid, name): valid for oid, name, valid in rows}
 
-    def _not_null(self, part: Part) -> Mapping[str, str]:
+    def _not_null(self, parts: Sequence[Part]) -> Mapping[tuple[int, str], str]:
         """The constraints by which columns are NOT NULL: `attnotnull` is set by those too that are not proved."""
         rows = self.store.server.rows(
-            "SELECT a.attname, c.conname FROM pg_catalog.pg_constraint c "
+            "SELECT c.conrelid::bigint, a.attname, c.conname FROM pg_catalog.pg_constraint c "
             "JOIN pg_catalog.pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = c.conkey[1] "
-            "WHERE c.contype = 'n' AND c.conrelid = ?",
-            (part.oid,),
+            "WHERE c.contype = 'n' AND c.conrelid::bigint = ANY (?)",
+            ([part.oid for part in parts],),
         )
-        return dict(rows)
+        return {(oid, name): constraint for oid, name, constraint in rows}
 
     def _added(
         self,

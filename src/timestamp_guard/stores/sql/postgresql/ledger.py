@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Final
 from ....instants import Raw
 from ....ledger import Run, lost
 from ....targets.typed import Kind
-from ..ledger import _COLUMNS, _TYPES, CHANGES, QUARANTINE, RUNS
+from ..form import CHANGES, QUARANTINE, RUNS, Type
 from ..served.ledger import ServedLedger
 from .server import Server
 from .values import thawed
@@ -25,7 +25,6 @@ __all__ = ["BATCHES", "ServerLedger"]
 BATCHES: Final = "timestamp_guard_batches"
 
 _ARRAYS: Final = ("place", "before", "after", "candidate")
-_SQL_TYPES: Final[Mapping[str, str]] = {"TEXT": "text"}
 
 
 class ServerLedger(ServedLedger[Server]):
@@ -33,21 +32,19 @@ class ServerLedger(ServedLedger[Server]):
 
     TABLES: ClassVar = (CHANGES, QUARANTINE, BATCHES)
     KEPT: ClassVar = (BATCHES, "first")
+    types: ClassVar[Mapping[Type, str]] = {"INTEGER": "bigint", "TEXT": "text"}
 
     def create(self) -> None:
         """Make the tables, with room for the columns of a key; in a transaction, or another process may be first."""
         new = not self.exists()
         if new:
-            columns = ", ".join(
-                f'"{name}" {_SQL_TYPES.get(_TYPES.get(name, ""), "bigint")}' for name in _COLUMNS if name != "id"
-            )
             identity = "bigint GENERATED ALWAYS AS IDENTITY"
             # Who comes second waits here until the first one is done, and finds the tables.
             self.server.run(f"SELECT pg_advisory_xact_lock(hashtextextended('{RUNS}', 0))")
             for said in (
                 (
                     f"CREATE TABLE IF NOT EXISTS {self._runs} "
-                    f"(id {identity} PRIMARY KEY, version bigint NOT NULL, key text, {columns})"
+                    f"(id {identity} PRIMARY KEY, version bigint NOT NULL, key text, {self._declared()})"
                 ),
                 (
                     f"CREATE TABLE IF NOT EXISTS {self._batches} (run bigint NOT NULL, first bigint NOT NULL, "
@@ -63,6 +60,7 @@ class ServerLedger(ServedLedger[Server]):
                 ),
             ):
                 self.server.run(said)
+        self._upgrade()
         new |= self._widen(self._aside, self.server.columns(QUARANTINE), "text")
         new |= self._widen(self._batches, self.server.columns(BATCHES), "text[]")
         if new:
@@ -97,7 +95,7 @@ class ServerLedger(ServedLedger[Server]):
         return f"run = {run} AND first >= ({first}) AND first <= {top} AND id BETWEEN {bottom} AND {top}"
 
     @contextlib.contextmanager
-    def writing(self, run: Run, lock_timeout: float | None = None) -> Iterator[None]:
+    def owned(self, run: Run, lock_timeout: float | None = None) -> Iterator[None]:
         """See :class:`~timestamp_guard.stores.sql.served.ledger.ServedLedger`; begun and fenced in one message."""
         # A lock is as good as a write, and leaves no dead row behind.
         fence = f"SELECT 1 FROM {self._runs} WHERE id = {run.id or 0:d} AND generation = {run.generation:d} FOR NO KEY UPDATE"  # noqa: S608
@@ -108,6 +106,7 @@ class ServerLedger(ServedLedger[Server]):
 
     def begin(self, run: Run) -> Run:
         """See :class:`~timestamp_guard.ledger.Ledger`."""
+        self.prepare()
         with self.server.writing():
             self.create()
         return super().begin(run)

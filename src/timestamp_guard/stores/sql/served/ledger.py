@@ -40,7 +40,8 @@ class ServedLedger(SqlLedger, Generic[S]):
         self.table: ServedTable[ServedColumn] = table
 
     def prepare(self) -> None:
-        """Make the tables where that cannot be done inside of a transaction."""
+        """Do what cannot be done inside of a transaction, or not without waiting for each other: look, or make the tables."""
+        self.exists()
 
     def _value(self, text: Any, kind: Kind) -> Raw:
         """
@@ -54,7 +55,7 @@ class ServedLedger(SqlLedger, Generic[S]):
     # -- steps
 
     @contextlib.contextmanager
-    def writing(self, run: Run, lock_timeout: float | None = None) -> Iterator[None]:
+    def owned(self, run: Run, lock_timeout: float | None = None) -> Iterator[None]:
         """
         A transaction of the owner of *run*: nobody can take the run over before its end.
 

@@ -238,7 +238,7 @@ class ServedStore(ABC, Generic[C, W]):
             return Step(self.ledger.save(evolve(run, cursor=cursor)), done=False, fraction=self._fraction(found))
         began = time.monotonic_ns()
         try:
-            with self.ledger.writing(run, LOCK):
+            with self.ledger.owned(run, LOCK):
                 reach(STEP_BEGUN)
                 found, made, refused, first, last = self._write(job, run, found, clock)
                 cursor = self._cursor(found)
@@ -304,7 +304,7 @@ class ServedStore(ABC, Generic[C, W]):
 
     def _set_aside(self, run: Run, said: Prepared, values: Mapping[str, Any], cursor: Cursor) -> Step:
         """Quarantine a row, and go on after it."""
-        with self.ledger.writing(run):
+        with self.ledger.owned(run):
             aside = self.server.run(said, values).rowcount  # 0 if gone meanwhile
             counts = evolve(run.counts, quarantined=run.counts.quarantined + aside)
             run = evolve(run, cursor=cursor, counts=counts, found=run.found + aside)
@@ -333,7 +333,7 @@ class ServedStore(ABC, Generic[C, W]):
         values = {"undone": undone.id, "bottom": bottom, "top": top}
         began = time.monotonic_ns()
         try:
-            with self.ledger.writing(run, LOCK if limit > 1 else None):
+            with self.ledger.owned(run, LOCK if limit > 1 else None):
                 reach(STEP_BEGUN)
                 there, restored = self._give_back(table, column, values)
                 counts = evolve(
