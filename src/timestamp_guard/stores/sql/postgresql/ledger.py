@@ -60,11 +60,11 @@ class ServerLedger(ServedLedger[Server]):
                 ),
             ):
                 self.server.run(said)
-        self._upgrade()
         new |= self._widen(self._aside, self.server.columns(QUARANTINE), "text")
         new |= self._widen(self._batches, self.server.columns(BATCHES), "text[]")
         if new:
             self._show()
+        self._upgrade()
 
     def _widen(self, address: str, have: Sequence[str], kind: str) -> bool:
         """Make room for the columns of the key: whether there was too little."""
