@@ -71,7 +71,8 @@ def tests(session: nox.Session) -> None:
     if session.python != MEASURED:
         # What a server does with SQL is the same for every Python; that its driver works is seen in the tests that stay.
         session.run(
-            *pytest, *(f"--ignore-glob=*/test_{kind}*" for kind in ("postgresql", "mariadb", "enforce_postgresql"))
+            *pytest,
+            *(f"--ignore-glob=*/test_{kind}*" for kind in ("postgresql", "mariadb", "served", "enforce_postgresql")),
         )
         return
 

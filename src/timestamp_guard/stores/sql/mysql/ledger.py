@@ -38,7 +38,6 @@ class ServerLedger(ServedLedger[Server]):
             )
             identity = "bigint NOT NULL AUTO_INCREMENT"
             for name, said in (
-                (RUNS, f"id {identity} PRIMARY KEY, version bigint NOT NULL, `key` longtext, {columns}"),
                 (
                     CHANGES,
                     (
@@ -54,6 +53,8 @@ class ServerLedger(ServedLedger[Server]):
                         f"PRIMARY KEY (run, id), KEY (id)"
                     ),
                 ),
+                # The last one: each is committed by itself, and where this one is there is a ledger.
+                (RUNS, f"id {identity} PRIMARY KEY, version bigint NOT NULL, `key` longtext, {columns}"),
             ):
                 if not self.server.columns(name):
                     self.server.run(f"CREATE TABLE IF NOT EXISTS {self.server.address(name)} ({said}) {AS}")

@@ -22,9 +22,9 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from ....errors import MissingExtra, StoreError, StoreFull, StoreLocked, StoreMissing, StoreReadOnly, UsageError
@@ -33,6 +33,8 @@ from ..connection import Parameters, Prepared
 from ..served.server import ConnectionLost, Refused
 
 __all__ = ["Server", "is_address", "name_of", "quoted"]
+
+T = TypeVar("T")
 
 SCHEMES: Final = ("mysql://", "mariadb://")
 
@@ -86,6 +88,7 @@ class Server:
         self.schema: str = self._given["database"] or ""
         self.kind = "MySQL"
         self._open = False
+        self._alone = False
         self._connection: Any = None
         self.connect()
 
@@ -184,8 +187,26 @@ class Server:
         for value in given.values() if isinstance(given, dict) else given:
             if isinstance(value, str):
                 _ensure_text(value)
+        if sql.startswith("SELECT"):
+            return self._even_if_lost(lambda: self._driven(sql, given))
         with self._named():
             return self._driven(sql, given)
+
+    def _even_if_lost(self, ask: Callable[[], T]) -> T:
+        """Ask again where the connection was lost while nobody used it: nothing had begun on it."""
+        try:
+            with self._named():
+                return ask()
+        except ConnectionLost as lost:
+            if self._open or self._alone:
+                raise
+            self.close()
+            try:
+                self.connect()
+            except StoreError:
+                raise lost from None
+        with self._named():
+            return ask()
 
     def _driven(self, sql: Any, given: Any = None) -> Any:
         cursor = self._connection.cursor()
@@ -197,12 +218,15 @@ class Server:
     @contextlib.contextmanager
     def reading(self) -> Iterator[None]:
         """One view of the data, whatever is written meanwhile."""
-        with self._named():
+
+        def begin() -> None:
             self._driven("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             if self.kind == "MariaDB":
                 # Python may think for long between two reads; nobody waits for a reader.
                 self._driven("SET SESSION idle_transaction_timeout = 0")
             self._driven("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
+
+        self._even_if_lost(begin)
         self._open = True
         try:
             yield
@@ -216,8 +240,7 @@ class Server:
         """A transaction: all of it, or nothing."""
         if self.read_only:
             raise StoreReadOnly(f"{self._label} was opened to be read only")
-        with self._named():
-            self._driven("START TRANSACTION READ WRITE")
+        self._even_if_lost(lambda: self._driven("START TRANSACTION READ WRITE"))
         self._open = True
         try:
             yield 0
@@ -245,11 +268,13 @@ class Server:
         ((said,),) = self.rows("SELECT GET_LOCK(?, ?)", (name, max(1, round(self.timeout))))
         if said != 1:
             raise StoreLocked(f"{self._label} is being worked on by another process: {what}")
+        self._alone = True  # a new connection would not be
         try:
             yield
         finally:
             with contextlib.suppress(StoreError):
                 self.rows("SELECT RELEASE_LOCK(?)", (name,))
+            self._alone = False
 
     def _end(self, how: str) -> None:
         """End a transaction that an error may have ended already."""

@@ -13,7 +13,7 @@ import pytest
 
 from tests import servers
 from tests import test_postgresql as tables
-from tests import test_postgresql_concurrency as concurrency
+from tests import test_served_concurrency as concurrency
 from timestamp_guard import Run, TimestampGuardError
 from timestamp_guard.stores.sql.connection import Prepared
 from timestamp_guard.stores.sql.ledger import SqlLedger
