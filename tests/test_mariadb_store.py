@@ -5,8 +5,7 @@ A store of MariaDB does what it promises beside users, triggers, odd tables and 
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -25,8 +24,9 @@ from timestamp_guard.errors import (
     WriteUndone,
 )
 from timestamp_guard.stores import tables
-from timestamp_guard.stores.base import Step, pages
+from timestamp_guard.stores.base import pages
 from timestamp_guard.stores.sql.mysql.server import Server
+from timestamp_guard.stores.sql.mysql.statements import Writer
 from timestamp_guard.stores.sql.mysql.store import MysqlStore
 
 
@@ -67,17 +67,6 @@ def dump(user: Any, table: str = "services") -> list[tuple[Any, ...]]:
 def slowly(size: int) -> Pace:
     """At most *size* rows in every step."""
     return Pace(target=0.0, start=size)
-
-
-def at(number: int, act: Callable[[], Any]) -> Callable[[Step], None]:
-    """Do something after that step, once."""
-    steps = iter(range(1, number + 1))
-
-    def progress(_: Step) -> None:
-        if next(steps, None) == number:
-            act()
-
-    return progress
 
 
 def test_there_and_back(url: str, user: Any) -> None:
@@ -312,74 +301,28 @@ def test_zero_dates(url: str, user: Any) -> None:
     assert before == dump(user)
 
 
-def test_written_in_between(url: str, user: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("encoding", ["epoch_ms", "epoch_ms/us"])
+def test_written_after_it_was_recorded(url: str, user: Any, encoding: str) -> None:
     """
-    What a user writes between the look for work and the write is not overwritten.
-    """
-    services(user)
-    find = MysqlStore._find
-
-    def racing(self: MysqlStore, *args: Any) -> Any:
-        found = find(self, *args)
-        ask(user, f"UPDATE services SET updatedAt = {MS - 1} WHERE id = 3")
-        return found
-
-    monkeypatch.setattr(MysqlStore, "_find", racing)
-    with opened(url) as store:
-        run = backfill(store, GUARD, REPAIR, now=NOW)
-
-    assert (5, True) == (run.counts.changed, run.ok)
-    assert MS - 1 == dump(user)[3][2]
-
-
-def test_held_by_another(url: str, user: Any) -> None:
-    """
-    A row that another transaction holds keeps nobody waiting: the rest is filled, and it is left.
+    Who writes to a row after its old value was recorded waits for the step, and so is not overwritten.
     """
     services(user)
-    with using(url) as other:
-        other.begin()
-        ask(other, "UPDATE services SET note = 'theirs' WHERE id = 2")
-        with opened(url) as store:
-            began = time.monotonic()
-            run = backfill(store, GUARD, REPAIR, now=NOW)
-            took = time.monotonic() - began
-        other.rollback()
+    made, calls = Writer.made, [0]
+    theirs = threading.Thread(target=servers.sql, args=(url, f"UPDATE services SET updatedAt = {MS} WHERE id = 3"))
 
-    assert (5, "incomplete") == (run.counts.changed, run.status)
-    assert took < 5
-    with opened(url) as store:
-        assert backfill(store, GUARD, REPAIR, now=NOW).ok
+    def later(self: Writer, *given: Any) -> Any:
+        calls[0] += 1
+        if calls[0] == 2:  # at first a row is tried, and taken back
+            theirs.start()
+            theirs.join(0.3)
+        return made(self, *given)
 
+    with pytest.MonkeyPatch.context() as patch, opened(url, encodings=encoding) as store:
+        patch.setattr(Writer, "made", later)
+        backfill(store, GUARD, REPAIR, now=NOW)
+    theirs.join()
 
-def test_busy_writers(url: str, user: Any) -> None:
-    """
-    Users write while rows are filled: nothing of theirs is lost.
-    """
-    services(user, 2000)
-    stop, theirs = threading.Event(), {}
-
-    def write() -> None:
-        with using(url) as other:
-            for number in range(0, 2000, 7):
-                if stop.is_set():
-                    return
-                ask(other, f"UPDATE services SET updatedAt = {MS - 5 * number} WHERE id = {number}")
-                theirs[number] = MS - 5 * number
-
-    thread = threading.Thread(target=write)
-    thread.start()
-    try:
-        with opened(url) as store:
-            run = backfill(store, updated_at_guard("updatedAt", None), REPAIR, now=NOW, pace=slowly(50))
-    finally:
-        stop.set()
-        thread.join()
-
-    held = {row[0]: row[2] for row in dump(user)}
-    assert run.ok
-    assert None not in held.values()
-    assert theirs == {number: held[number] for number in theirs}
+    assert [MS - n if n != 3 else MS for n in range(6)] == [row[2] for row in dump(user)]
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])

@@ -1,5 +1,5 @@
 """
-Each protection of tables of PostgreSQL, switched off, makes a named test fail.
+Each protection of tables of servers, switched off, makes a named test fail.
 """
 
 from __future__ import annotations
@@ -11,12 +11,15 @@ from typing import Any
 
 import pytest
 
-from tests import servers
-from tests import test_postgresql as tables
+from tests import served_tables, servers
+from tests import test_mariadb_store as mariadb
+from tests import test_postgresql as postgresql
 from tests import test_served_concurrency as concurrency
 from timestamp_guard import Run, TimestampGuardError
 from timestamp_guard.stores.sql.connection import Prepared
 from timestamp_guard.stores.sql.ledger import SqlLedger
+from timestamp_guard.stores.sql.mysql import statements as mysql
+from timestamp_guard.stores.sql.mysql import store as mysql_store
 from timestamp_guard.stores.sql.postgresql import server
 from timestamp_guard.stores.sql.postgresql.statements import Statements, Writer
 from timestamp_guard.stores.sql.postgresql.store import PostgresStore
@@ -98,38 +101,91 @@ def settings_of_the_user(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(server, "SETTINGS", "")
 
 
-TEETH: list[tuple[Switch, Scenario, dict[str, Any]]] = [
-    (no_fence, concurrency.test_taken_over, {"act": "backfill", "point": None}),
-    (no_fence, concurrency.test_taken_over, {"act": "rollback", "point": None}),
-    (no_version, tables.test_place_taken_meanwhile, {}),
-    (no_file, tables.test_rewritten_meanwhile, {"encoding": "epoch_ms/us"}),
-    (no_second_look, concurrency.test_written_while_we_wait, {"was": 0, "encoding": "epoch_ms", "wait": 0.05}),
-    (no_compare_in_rollback, concurrency.test_written_before_it_is_given_back, {"wait": 0.05}),
-    (no_proof, tables.test_touched, {"touch": "after", "encoding": "epoch_ms"}),
-    (no_look_for_triggers, tables.test_touched_meanwhile, {"touch": "after"}),
-    (settings_of_the_user, tables.test_keys, {"name": "double", "encoding": "epoch_ms"}),
-]
+# -- MariaDB
 
 
-def play(scenario: Scenario, given: dict[str, Any], patch: pytest.MonkeyPatch) -> None:
+def no_judging_again(patch: pytest.MonkeyPatch) -> None:
+    """What was found broken is written, whatever it is when its lock is had."""
+    rewritten(patch, mysql.Statements, "record", (r" AND \(.*\) ORDER BY", " ORDER BY"))
+    patch.setattr(mysql_store, "_differs", lambda *_: False)
+
+
+def no_locked_reads(patch: pytest.MonkeyPatch) -> None:
+    """Old values are read without keeping others from changing them."""
+    rewritten(patch, mysql.Statements, "record", (" FOR UPDATE SKIP LOCKED", ""))
+    rewritten(patch, mysql.Writer, "locked", (" FOR UPDATE SKIP LOCKED", ""))
+
+
+def no_comparison_in_rollback(patch: pytest.MonkeyPatch) -> None:
+    """A rollback restores whatever is there now."""
+    rewritten(patch, mysql.Writer, "undo", (r" AND [^=]* <=> .*", ""))
+
+
+def no_reading_back(patch: pytest.MonkeyPatch) -> None:
+    """What was written is not looked at again."""
+    patch.setattr(mysql_store.MysqlStore, "_watched", lambda _: False)
+    patch.setattr(mysql_store.MysqlStore, "_sure", lambda *_: True)
+
+
+def no_giving_way(patch: pytest.MonkeyPatch) -> None:
+    """A rollback waits for rows while it has others."""
+    patch.setattr(mysql.Writer, "locked_at_once", lambda _: Prepared("SELECT 1"))
+
+
+POSTGRESQL, MARIADB = served_tables.KINDS
+
+TEETH: list[tuple[str, Switch, Scenario, dict[str, Any]]] = [
+    (POSTGRESQL, no_fence, concurrency.test_taken_over, {"act": "backfill", "point": None}),
+    (POSTGRESQL, no_fence, concurrency.test_taken_over, {"act": "rollback", "point": None}),
+    (POSTGRESQL, no_version, postgresql.test_place_taken_meanwhile, {}),
+    (POSTGRESQL, no_file, postgresql.test_rewritten_meanwhile, {"encoding": "epoch_ms/us"}),
+    (
+        POSTGRESQL, no_second_look, concurrency.test_written_while_we_wait,
+        {"was": 0, "encoding": "epoch_ms", "wait": 0.05},
+    ),
+    (POSTGRESQL, no_compare_in_rollback, concurrency.test_written_before_it_is_given_back, {"wait": 0.05}),
+    (POSTGRESQL, no_proof, postgresql.test_touched, {"touch": "after", "encoding": "epoch_ms"}),
+    (POSTGRESQL, no_look_for_triggers, postgresql.test_touched_meanwhile, {"touch": "after"}),
+    (POSTGRESQL, settings_of_the_user, postgresql.test_keys, {"name": "double", "encoding": "epoch_ms"}),
+    (MARIADB, no_fence, concurrency.test_taken_over, {"act": "backfill", "point": None}),
+    (MARIADB, no_fence, concurrency.test_taken_over, {"act": "rollback", "point": None}),
+    (
+        MARIADB, no_judging_again, concurrency.test_written_while_we_wait,
+        {"was": None, "encoding": "epoch_ms", "wait": 0.0},
+    ),
+    (
+        MARIADB, no_judging_again, concurrency.test_written_while_we_wait,
+        {"was": 0, "encoding": "epoch_ms/us", "wait": 0.0},
+    ),
+    (MARIADB, no_locked_reads, mariadb.test_written_after_it_was_recorded, {"encoding": "epoch_ms"}),
+    (MARIADB, no_locked_reads, mariadb.test_written_after_it_was_recorded, {"encoding": "epoch_ms/us"}),
+    (MARIADB, no_comparison_in_rollback, concurrency.test_written_before_it_is_given_back, {"wait": 0.05}),
+    (MARIADB, no_reading_back, mariadb.test_trigger, {"field": "updatedAt"}),
+    (MARIADB, no_giving_way, concurrency.test_gives_way, {}),
+]  # fmt: skip
+
+
+def play(kind: str, scenario: Scenario, given: dict[str, Any], patch: pytest.MonkeyPatch) -> None:
     """Call a test with the fixtures that it asks for."""
-    if "monkeypatch" in inspect.signature(scenario).parameters:
-        given = given | {"monkeypatch": patch}
-    with servers.database(servers.postgresql(15)) as url:
-        scenario(url=url, **given)
+    asked = inspect.signature(scenario).parameters
+    with servers.database(served_tables.server(kind)) as url, servers.connect(url) as user:
+        fixtures = {"url": url, "user": user, "monkeypatch": patch}
+        scenario(**{name: each for name, each in fixtures.items() if name in asked}, **given)
 
 
 @pytest.mark.parametrize(
-    ("switch", "scenario", "given"), TEETH, ids=[f"{one.__name__}-{other.__name__}-{n}" for n, (one, other, _) in enumerate(TEETH)]
-)  # fmt: skip
-def test_bites(switch: Switch, scenario: Scenario, given: dict[str, Any]) -> None:
+    ("kind", "switch", "scenario", "given"),
+    TEETH,
+    ids=[f"{kind}-{one.__name__}-{other.__name__}-{n}" for n, (kind, one, other, _) in enumerate(TEETH)],
+)
+def test_bites(kind: str, switch: Switch, scenario: Scenario, given: dict[str, Any]) -> None:
     """
     With the protection the test passes, without it the test fails.
     """
     with pytest.MonkeyPatch.context() as patch:
-        play(scenario, given, patch)
+        play(kind, scenario, given, patch)
 
     with pytest.MonkeyPatch.context() as patch:
         switch(patch)
         with pytest.raises((AssertionError, TimestampGuardError, pytest.fail.Exception)):
-            play(scenario, given, patch)
+            play(kind, scenario, given, patch)

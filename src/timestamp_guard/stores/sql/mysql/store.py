@@ -487,6 +487,13 @@ class MysqlStore(ServedStore[Column, Window]):
     def _twice(self, table: ServedTable[Column]) -> Prepared:
         return self._writer_of(table).twice()
 
+    def _restore(self, table: ServedTable[Column], column: Column, values: Mapping[str, Any]) -> tuple[int, int, int]:
+        if values["bottom"] < values["top"]:
+            # Of two that wait for each other the server ends the one with fewer rows, which is the user: so nobody is
+            # waited for while others may wait for us.
+            self.server.rows(self._writer_of(table).locked_at_once(), values)
+        return super()._restore(table, column, values)
+
     def _counted(self, table: ServedTable[Column], column: Column, values: Mapping[str, Any]) -> tuple[int, int, int]:
         writer = self._writer_of(table)
         ((there,),) = self.server.rows(writer.there(), values)
