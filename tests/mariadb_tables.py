@@ -84,3 +84,8 @@ def locked(user: Any, table: str) -> None:
 def unlocked(user: Any) -> None:
     """Let it go."""
     user.execute("UNLOCK TABLES")
+
+
+def rest(seconds: float) -> str:
+    """A statement that takes so long."""
+    return f"SELECT sleep({seconds})"

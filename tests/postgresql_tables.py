@@ -118,3 +118,8 @@ def locked(user: Any, table: str) -> None:
 def unlocked(user: Any) -> None:
     """Let it go."""
     user.execute("ROLLBACK")
+
+
+def rest(seconds: float) -> str:
+    """A statement that takes so long."""
+    return f"SELECT pg_sleep({seconds})"

@@ -94,3 +94,8 @@ def by_way_of(url: str, port: int) -> str:
     netloc = f"{parts.netloc.rpartition('@')[0]}@127.0.0.1:{port}"
     clear = "sslmode=disable&gssencmode=disable" if url.startswith("postgresql") else "ssl_disabled=true"
     return parts._replace(netloc=netloc, query=clear).geturl()
+
+
+def rest(url: str, seconds: float) -> str:
+    """A statement that takes so long."""
+    return str(_tables(url).rest(seconds))

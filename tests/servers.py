@@ -136,8 +136,8 @@ def own_postgresql(version: int) -> Iterator[Server]:
 
 
 @contextlib.contextmanager
-def own_mariadb() -> Iterator[Server]:
-    """A started MariaDB that no other test knows."""
+def own_mariadb(*options: str) -> Iterator[Server]:
+    """A started MariaDB that no other test knows, with *options* of its own."""
     install, daemon = _mariadb_programs()
     with _folder() as folder:
         common = ("--no-defaults", f"--datadir={folder}/data", f"--tmpdir={folder}", "--skip-name-resolve")
@@ -154,6 +154,7 @@ def own_mariadb() -> Iterator[Server]:
             "--innodb-buffer-pool-size=32M",
             "--innodb-flush-log-at-trx-commit=2",  # survives the end of the process, not of the machine
             "--skip-log-bin",
+            *options,
         )
         with _started(Server(f"mysql://root@localhost:{port}/mysql?unix_socket={path}", folder, command, "KILL")) as it:
             yield it

@@ -13,6 +13,7 @@ rows that others hold          `SKIP LOCKED` from 10.6     `SKIP LOCKED` from 8.
 the longest statement          `max_statement_time`        `max_execution_time`, of reads
 a frozen worker                `idle_transaction_timeout`  `wait_timeout` of the session
 the isolation of a session     `tx_isolation` too          `transaction_isolation`
+a session that only reads      `tx_read_only` too          `transaction_read_only`
 a lock that is not free        1205                        1205, or 3572 with `NOWAIT`
 a broken CHECK                 4025                        3819
 =============================  ==========================  ==============================
@@ -133,11 +134,13 @@ class Server:
             if self.kind == "MariaDB"
             else "max_execution_time = 0, "
         )
-        isolation = "tx_isolation" if self.kind == "MariaDB" else "transaction_isolation"
+        transaction = "tx" if self.kind == "MariaDB" else "transaction"
         with self._named():
             # A second is the shortest wait that there is; with none, MariaDB fails at rows that are to be passed over.
             self._driven(
-                f"SET SESSION time_zone = '+00:00', sql_mode = '{MODE}', {more}{isolation} = 'READ-COMMITTED', "
+                f"SET SESSION time_zone = '+00:00', sql_mode = '{MODE}', {more}{transaction}_isolation = 'READ-COMMITTED', "
+                # Of the session: a statement that makes or drops a table ends a transaction that is only to read.
+                f"{transaction}_read_only = {int(self.read_only)}, "
                 f"innodb_lock_wait_timeout = 1, lock_wait_timeout = {max(1, round(self.timeout))}, "
                 f"sql_safe_updates = 0, sql_select_limit = DEFAULT, div_precision_increment = 4, "
                 f"group_concat_max_len = 1048576, timestamp = DEFAULT, autocommit = 1"
@@ -167,6 +170,12 @@ class Server:
         """Run a statement and fetch all it gives."""
         return list(self._ran(statement, parameters).fetchall())
 
+    def named(self, sql: str) -> list[dict[str, Any]]:
+        """Run a statement and fetch all it gives, by the names of the columns."""
+        cursor = self._even_if_lost(lambda: self._driven(sql))
+        names = [each[0] for each in cursor.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
     def stream(self, statement: Prepared) -> Iterator[tuple[Any, ...]]:
         """Run a statement and fetch what it gives one by one; nothing else can be run meanwhile."""
         with self._named():
@@ -187,7 +196,7 @@ class Server:
         for value in given.values() if isinstance(given, dict) else given:
             if isinstance(value, str):
                 _ensure_text(value)
-        if sql.startswith("SELECT"):
+        if sql.startswith(("SELECT", "SHOW")):
             return self._even_if_lost(lambda: self._driven(sql, given))
         with self._named():
             return self._driven(sql, given)
