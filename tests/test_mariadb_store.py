@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests import servers
+from tests.mariadb_tables import cut_off
 from tests.test_mariadb import GUARD, MS, NOW, REPAIR, ask, using
 from timestamp_guard import Repair, backfill, check, open_store, rollback, updated_at_guard
 from timestamp_guard.engine import Pace
@@ -28,6 +29,7 @@ from timestamp_guard.stores.base import pages
 from timestamp_guard.stores.sql.mysql.server import Server
 from timestamp_guard.stores.sql.mysql.statements import Writer
 from timestamp_guard.stores.sql.mysql.store import MysqlStore
+from timestamp_guard.stores.sql.served.server import ConnectionLost
 
 
 @pytest.fixture
@@ -350,6 +352,20 @@ def test_ledger_half_made(url: str, user: Any, number: int) -> None:
         assert [] == store.ledger.runs()
         assert (6, True) == ((found := backfill(store, GUARD, REPAIR, now=NOW)).counts.changed, found.ok)
         assert rollback(store, now=NOW).ok
+
+
+def test_lost_while_alone(url: str) -> None:
+    """
+    Who keeps others out by its connection is told that it was lost, and does not go on with another one.
+    """
+    server = Server(url)
+    try:
+        with pytest.raises(ConnectionLost), server.alone("something"):
+            cut_off(url)
+            server.rows("SELECT 1")
+        assert [(1,)] == server.rows("SELECT 1")
+    finally:
+        server.close()
 
 
 def test_addresses(url: str) -> None:

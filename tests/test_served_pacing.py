@@ -4,8 +4,9 @@ A run waits for a server that has too much to do, says why, and goes on by itsel
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,7 @@ from timestamp_guard.engine.pace import PAUSE, Brake
 from timestamp_guard.errors import StoreError, UsageError
 from timestamp_guard.stores import braking
 from timestamp_guard.stores.base import Step
+from timestamp_guard.stores.sql.served.pacing import brakes
 
 TABLE = 'CREATE TABLE services (_id bigint PRIMARY KEY, "createdAt" bigint, "updatedAt" bigint)'
 
@@ -223,6 +225,32 @@ def test_the_log_has_a_budget(url: str) -> None:
         waits.append(brake())
 
     assert PAUSE == waits[0]
+
+
+def test_a_log_that_begins_anew() -> None:
+    """
+    Where a server was started again, and counts from nothing, its log has the same budget.
+    """
+
+    class Counting:
+        log = "log"
+        counts = iter([5000, 10, 5010])
+
+        def logged(self) -> int:
+            return next(self.counts)
+
+        def behind(self) -> float:
+            raise NotImplementedError
+
+        def active(self) -> int:
+            raise NotImplementedError
+
+        def answers(self, question: str) -> Sequence[Sequence[Any]]:
+            raise NotImplementedError
+
+    (brake,) = brakes(Counting(), lag=None, active=None, log=1000, while_=None)
+
+    assert [0.0, PAUSE] == [brake(), brake()]
 
 
 def test_what_cannot_be_read_means_pause(url: str) -> None:
