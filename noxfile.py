@@ -129,7 +129,7 @@ def kill(session: nox.Session) -> None:
     """The kill matrix in its long form: every fault point, every store."""
     install(session, "test")
 
-    session.run("pytest", "-m", "kill", "tests/kill", *session.posargs, env={"TIMESTAMP_GUARD_KILL": "long"})
+    session.run("pytest", "-n", "2", "-m", "kill", "tests/kill", *session.posargs, env={"TIMESTAMP_GUARD_KILL": "long"})
 
 
 @nox.session(default=False)
