@@ -537,6 +537,31 @@ def test_broken_meanwhile(url: str, declared: str, value: str, *, rebuild: bool)
         assert [] == [run for run in runs(store) if run.ok]
 
 
+def test_nulls_in_spite_of_all(url: str) -> None:
+    """
+    A null that comes by a trigger of the user's own, made while the table is enforced, is found before the ALTER gives it
+    the present time.
+    """
+    servers.sql(url, TABLE.replace("datetime(6)", "timestamp(6) NULL"), FILLED)
+    made: list[str] = []
+
+    def hook(name: str) -> None:
+        made.extend([name] if name == "enforce: stage made" else [])
+        if len(made) == 2 and name == "enforce: stage made":  # check and proof
+            servers.sql(url, "CREATE TRIGGER later BEFORE UPDATE ON t FOR EACH ROW SET NEW.updated = NULL",
+                        "UPDATE t SET note = 'x' WHERE id = 7", "DROP TRIGGER later")  # fmt: skip
+
+    with opened(url, encodings="datetime") as store:
+        _faults.hook = hook
+        try:
+            done = enforce(store, GUARD, "updated", rebuild=True)
+        finally:
+            _faults.hook = None
+
+    assert (False, 1) == (done.ok, done.broken)
+    assert [(None,)] == servers.sql(url, "SELECT updated FROM t WHERE id = 7")
+
+
 def test_altered_otherwise(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     An ALTER that did more than it was meant to is told, and can be taken back.

@@ -197,7 +197,7 @@ class MysqlEnforcing:
     def _proof(self, parts: Division, wanted: Wanted, check: Stage, able: Able) -> Stage:
         """
         That no row breaks what the triggers hold from now on: one may have come between the look and them. The server has
-        nothing that could remember it, so the ledger does.
+        nothing that could remember it, so the ledger does: before it too, for whoever is killed then looks again first.
         """
         run = enforced_by(self.store.ledger.runs(self.store.name))
         made = made_by(run) if run is not None else []
@@ -306,20 +306,19 @@ class MysqlEnforcing:
 
     def apply(self, stage: Stage, run: Run, tell: Tell) -> None:
         """
-        Record what is to be made, then make it; what is taken away, or proved, is recorded after it.
+        Record what is to be made, then make it; what is taken away is recorded after it.
 
         Each only while this worker is the one that may, which no other becomes meanwhile.
         """
         store = self.store
         with store.server.alone(f"enforces {store.name}"):
-            first = stage.removes is None and stage.name != "proof"
-            if first:
+            if stage.removes is None:
                 store.ledger.save(run)
             else:
                 self._fence(run)
             reach(RECORDED)
             self._make(stage, tell)
-            if not first:
+            if stage.removes is not None:
                 store.ledger.save(run)
 
     def _make(self, stage: Stage, tell: Tell) -> None:
