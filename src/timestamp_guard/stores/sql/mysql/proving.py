@@ -11,7 +11,6 @@ from typing import Any
 from ....ledger import Run
 from ...base import Downstream, Fingerprint, Held
 from ..connection import Prepared
-from ..ledger import MADE
 from .server import Server, name_of
 from .statements import Statements, Writer
 from .table import Column
@@ -33,7 +32,7 @@ def held(server: Server, writer: Writer, run: Run) -> Held:
             Prepared(
                 f"SELECT count(*), coalesce(sum({there} AND {holds}), 0), "  # noqa: S608 - quoted
                 f"coalesce(sum(NOT ({there})), 0) FROM (SELECT max(c.id) AS id FROM {writer.changes} AS c "
-                f"WHERE c.run = %(run)s AND c.state = {MADE} GROUP BY {hashes}) AS newest "
+                f"WHERE c.run = %(run)s GROUP BY {hashes}) AS newest "
                 f"STRAIGHT_JOIN {writer.changes} AS c ON c.run = %(run)s AND c.id = newest.id "
                 f"LEFT JOIN {writer.plain} ON {same}"
             ),
