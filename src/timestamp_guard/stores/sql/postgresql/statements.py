@@ -34,7 +34,7 @@ NEWEST: Final = '"timestamp_guard newest"'
 
 _TRIGGERS: Final = (
     "(SELECT coalesce(array_agg(tgname::text), '{}') FROM pg_catalog.pg_trigger "
-    "WHERE tgrelid = %(oid)s AND NOT tgisinternal AND tgenabled <> 'D')"
+    "WHERE tgrelid = ANY (%(oids)s::oid[]) AND NOT tgisinternal AND tgenabled <> 'D')"
 )
 """
 The triggers of what is written: no other one can be made then, for the statement locked the table before it looked.
@@ -182,7 +182,7 @@ class Writer:
             f"back AS (UPDATE {self.source} AS t SET {name} = c.before::{self._assigned(column)} FROM stretch c "
             f"WHERE {there}{self._same('t', 'c')} AND t.{name}::text IS NOT DISTINCT FROM c.after "
             f"RETURNING t.{name}::text IS NOT DISTINCT FROM c.before AS kept) "
-            f"SELECT (SELECT count(*) FROM stretch), count(*), count(*) FILTER (WHERE NOT kept) FROM back"
+            f"SELECT (SELECT count(*) FROM stretch), count(*), count(*) FILTER (WHERE NOT kept), {_TRIGGERS} FROM back"
         )
 
     def undone(self, column: Column) -> Prepared:

@@ -389,8 +389,8 @@ class PostgresStore(ServedStore[Column, Window]):
         self, job: Job, run: Run, found: Window, clock: Clock
     ) -> tuple[Window, int, int, int | None, int | None]:
         column, part = self.table.column(job.field), self._part(found.part)
-        oid = self.table.parts[found.part].oid
-        values: dict[str, Any] = {"run": run.id, "oid": oid, "after": found.after, "last": found.last}
+        oids = [self.table.parts[found.part].oid]
+        values: dict[str, Any] = {"run": run.id, "oids": oids, "after": found.after, "last": found.last}
         if found.rows is None:
             said = self._statements(job, skipping=run.counts.quarantined > 0)
             statements = said.write(self._writer, column, part, others=run.sweep > 1 or self._without < ENOUGH)
@@ -403,8 +403,7 @@ class PostgresStore(ServedStore[Column, Window]):
         for each in statements:
             ((count, lost, triggers),) = self.server.rows(each, {**values, "first": first + made})
             made += count
-            if not {*triggers} <= {each.name for each in self.table.triggers}:
-                self._look_for_triggers()
+            self._seen(triggers)
             if lost:
                 raise self._not_held(column)
         if len(statements) > 1:
@@ -415,6 +414,11 @@ class PostgresStore(ServedStore[Column, Window]):
                 raise self._undone_by_a_trigger(column.name)
         refused = 0 if found.rows is None else len(found.rows) - made
         return (found, made, refused, first, first + made - 1) if made else (found, 0, refused, None, None)
+
+    def _seen(self, triggers: Sequence[str]) -> None:
+        """Learn of triggers made since the table was looked at."""
+        if not {*triggers} <= {each.name for each in self.table.triggers}:
+            self._look_for_triggers()
 
     def _look_for_triggers(self) -> None:
         self.table = evolve(self.table, triggers=triggers_of(self.server, self.table.oid))
@@ -450,12 +454,21 @@ class PostgresStore(ServedStore[Column, Window]):
     def _twice(self, table: ServedTable[Column]) -> Prepared:
         return self._writer_of(table).twice()
 
-    def _counted(self, table: ServedTable[Column], column: Column, values: Mapping[str, Any]) -> tuple[int, int, int]:
-        writer = self._writer_of(table)
-        ((there, restored, lost),) = self.server.rows(writer.undo(column, by_place=True), values)
+    def _restore(self, table: ServedTable[Column], column: Column, values: Mapping[str, Any]) -> tuple[int, int, int]:
+        """
+        Rows that stayed where they were written are given back there: of two changes of a row, only the newer one finds it.
+        """
+        there, restored, lost = self._counted(table, column, values)
         if restored < there:  # some have moved since
-            ((_, moved, others),) = self.server.rows(writer.undo(column, by_place=False), values)
+            _, moved, others = super()._restore(table, column, {**values, "by_place": False})
             restored, lost = restored + moved, lost + others
+        return there, restored, lost
+
+    def _counted(self, table: ServedTable[Column], column: Column, values: Mapping[str, Any]) -> tuple[int, int, int]:
+        undo = self._writer_of(table).undo(column, by_place=values.get("by_place", True))
+        oids = [self.table.oid, *(part.oid for part in self.table.parts)]
+        ((there, restored, lost, triggers),) = self.server.rows(undo, {**values, "oids": oids})
+        self._seen(triggers)
         return there, restored, lost
 
     # -- proof

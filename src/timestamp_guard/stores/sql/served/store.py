@@ -277,14 +277,18 @@ class ServedStore(ABC, Generic[C, W]):
         Raises:
             PlanChanged: it would not.
         """
-        if run.id not in self._keys and run.id is not None:
-            self._keys[run.id] = self._lasting(lambda: self.ledger.key_of(run))
-        if (was := self._keys[run.id or 0]) != self.table.key:
+        if (was := self._key_of(run)) != self.table.key:
             names = [", ".join(key) or "nothing" for key in (was, self.table.key)]
             raise PlanChanged(
                 f"run {run.id} on {self.name} is unfinished and tells rows apart by {names[0]}, not by {names[1]}: open "
                 f"the table with that key, or roll the run back first"
             )
+
+    def _key_of(self, run: Run) -> tuple[str, ...]:
+        """The key by which *run* remembers rows, which does not change."""
+        if run.id not in self._keys and run.id is not None:
+            self._keys[run.id] = self._lasting(lambda: self.ledger.key_of(run))
+        return self._keys[run.id or 0]
 
     def _watched(self) -> bool:
         return any(each.on_update for each in self.table.triggers)
@@ -361,7 +365,6 @@ class ServedStore(ABC, Generic[C, W]):
         watched = self._watched()
         back = self._as_before(table, column, values) if watched else 0
         there, restored, lost = self._restore(table, column, values)
-        self._look_for_triggers()
         if self._watched() and not watched:
             raise StoreLocked(f"a trigger of {self.name} was made meanwhile")
         reach(UNDO_WRITTEN)
@@ -392,7 +395,7 @@ class ServedStore(ABC, Generic[C, W]):
         Raises:
             UnknownName: a column that the run knows is not there any more.
         """
-        key = self._lasting(lambda: self.ledger.key_of(run))
+        key = self._key_of(run)
         for name in (*key, self.ledger.field_of(run)):
             self.table.column(name)
         return evolve(self.table, key=key)
@@ -465,9 +468,6 @@ class ServedStore(ABC, Generic[C, W]):
 
     def _made(self, found: W, made: int) -> None:
         """Learn from a step that so much was made of a window."""
-
-    def _look_for_triggers(self) -> None:
-        """Learn of triggers made since, in a transaction that wrote to the table: where no other can be made then."""
 
     @abstractmethod
     def _quarantine(self, run: Run, found: W, reason: str) -> Step:
