@@ -76,12 +76,16 @@ def ask(user: Any, statement: str, values: Any = None) -> list[Any]:
         return list(cursor.fetchall()) if cursor.description else []
 
 
+PLAIN = "SET sql_mode = replace(@@sql_mode, 'ANSI_QUOTES', '')"
+"""Names are shown as the server's own clients show them."""
+
+
 def schema(url: str) -> dict[str, Any]:
     """All definitions but those of the ledger, as the server shows them."""
     found: dict[str, Any] = {}
     for (name,) in servers.sql(url, "SHOW TABLES"):
         if not name.startswith("timestamp_guard_"):
-            found[name] = servers.sql(url, f"SHOW CREATE TABLE `{name.replace('`', '``')}`")[0][1]
+            found[name] = servers.sql(url, PLAIN, f"SHOW CREATE TABLE `{name.replace('`', '``')}`")[0][1]
     found["triggers"] = servers.sql(
         url,
         "SELECT trigger_name, event_manipulation, action_timing, action_order, action_statement, sql_mode "

@@ -25,6 +25,7 @@ from timestamp_guard.stores.sql import form
 from timestamp_guard.stores.sql.form import CHANGES, RUNS, Added
 from timestamp_guard.stores.sql.ledger import SqlLedger
 from timestamp_guard.stores.sql.mysql.server import Server
+from timestamp_guard.stores.sql.postgresql.ledger import BATCHES
 
 NOW: Final = sqlite_files.NOW
 GUARD: Final = updated_at_guard("updated", "created")
@@ -34,7 +35,13 @@ ROWS: Final = 6
 OLDER: Final = (Added(RUNS, "sweep", before=1), Added(CHANGES, "field", "TEXT"))
 """What version 1 would have added, had there been a version 0."""
 
-WITHOUT: Final = tuple(f"ALTER TABLE {each.table} DROP COLUMN {each.name}" for each in OLDER)
+OLDER_SERVED: Final = (Added(RUNS, "sweep", before=1), Added(RUNS, "reason", "TEXT"))
+"""The same for servers, whose changes have no column that could be missing."""
+
+
+def without(older: tuple[Added, ...]) -> list[str]:
+    """What makes a ledger an older one."""
+    return [f"ALTER TABLE {each.table} DROP COLUMN {each.name}" for each in older]
 
 
 @frozen
@@ -43,6 +50,10 @@ class Place:
 
     url: str
     sql: Callable[..., list[tuple[Any, ...]]]
+
+    @property
+    def older(self) -> tuple[Added, ...]:
+        return OLDER if self.url.startswith("sqlite") else OLDER_SERVED
 
     def open(self, **how: Any) -> Any:
         return open_store(self.url, "t", encodings="epoch_ms", **how)
@@ -55,7 +66,7 @@ class Place:
 
     def become_older(self) -> None:
         """Make of the ledger what it would have been in version 0."""
-        self.sql(*WITHOUT, f"UPDATE {RUNS} SET version = 0")
+        self.sql(*without(self.older), f"UPDATE {RUNS} SET version = 0")
 
 
 @pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
@@ -107,7 +118,7 @@ def test_older_is_read_as_it_is(place: Place, monkeypatch: pytest.MonkeyPatch) -
         run = backfill(store, GUARD, REPAIR, now=NOW)
         changes = store.ledger.changes(run)
     place.become_older()
-    monkeypatch.setitem(form.ADDED, 1, OLDER)
+    monkeypatch.setitem(form.ADDED, 1, place.older)
 
     for read_only in (True, False):
         with place.open(read_only=read_only) as store:
@@ -131,7 +142,7 @@ def test_older_becomes_new(place: Place, act: str, monkeypatch: pytest.MonkeyPat
         rollback(store, now=NOW)
     run = interrupted(place)
     place.become_older()
-    monkeypatch.setitem(form.ADDED, 1, OLDER)
+    monkeypatch.setitem(form.ADDED, 1, place.older)
 
     with place.open() as store:
         if act == "go on":
@@ -144,7 +155,7 @@ def test_older_becomes_new(place: Place, act: str, monkeypatch: pytest.MonkeyPat
         assert {1} == {each.sweep for each in runs(store)[:2]}  # which nobody wrote since
 
     assert before == place.rows()
-    place.sql(*(f"SELECT {each.name} FROM {each.table}" for each in OLDER))
+    place.sql(*(f"SELECT {each.name} FROM {each.table}" for each in place.older))
 
 
 def test_two_at_once(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,7 +165,7 @@ def test_two_at_once(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     with place.open() as store:
         run = backfill(store, GUARD, REPAIR, now=NOW)
     place.become_older()
-    monkeypatch.setitem(form.ADDED, 1, OLDER)
+    monkeypatch.setitem(form.ADDED, 1, place.older)
     added, done = SqlLedger._added, list[Run]()
 
     def save() -> None:
@@ -197,12 +208,12 @@ def test_altered_between_transactions(monkeypatch: pytest.MonkeyPatch) -> None:
         place = Place(url, lambda *statements: [ask(user, each) for each in statements][-1])
         interrupted(place)
         place.become_older()
-        monkeypatch.setitem(form.ADDED, 1, OLDER)
+        monkeypatch.setitem(form.ADDED, 1, place.older)
         with place.open() as store:
             assert rollback(store, now=NOW).ok
 
     assert [] == inside
-    assert 3 + 2 + len(OLDER) == len(outside)
+    assert 3 + 2 + len(place.older) == len(outside)
 
 
 def test_older_that_is_empty(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -211,8 +222,9 @@ def test_older_that_is_empty(place: Place, monkeypatch: pytest.MonkeyPatch) -> N
     """
     run = interrupted(place)
     place.become_older()
-    place.sql(f"DELETE FROM {RUNS}", f"DELETE FROM {CHANGES}", "UPDATE t SET updated = NULL")
-    monkeypatch.setitem(form.ADDED, 1, OLDER)
+    kept = BATCHES if place.url.startswith("postgresql") else CHANGES
+    place.sql(f"DELETE FROM {RUNS}", f"DELETE FROM {kept}", "UPDATE t SET updated = NULL")
+    monkeypatch.setitem(form.ADDED, 1, place.older)
 
     with place.open() as store:
         assert [] == runs(store)
@@ -229,8 +241,8 @@ def test_cut_off(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     before = place.rows()
     interrupted(place)
-    place.sql(WITHOUT[0], f"UPDATE {RUNS} SET version = 0")
-    monkeypatch.setitem(form.ADDED, 1, OLDER)
+    place.sql(without(place.older)[0], f"UPDATE {RUNS} SET version = 0")
+    monkeypatch.setitem(form.ADDED, 1, place.older)
 
     with place.open() as store:
         assert ROWS == backfill(store, GUARD, REPAIR, now=NOW).counts.changed
@@ -251,7 +263,7 @@ def test_unknown(place: Place, version: int, said: str, monkeypatch: pytest.Monk
     run = interrupted(place)
     place.sql(f"UPDATE {RUNS} SET version = {version}")
     before = place.rows()
-    monkeypatch.setitem(form.ADDED, 1, OLDER)
+    monkeypatch.setitem(form.ADDED, 1, place.older)
 
     with place.open() as store:
         for act in (
@@ -274,7 +286,7 @@ def test_ledger_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "runs.db"
     with open_ledger(path) as ledger:
         run = ledger.begin(Run(None, "backfill", "t", "{}", 0))
-    sqlite_files.do(path, *WITHOUT, f"UPDATE {RUNS} SET version = 0")
+    sqlite_files.do(path, *without(OLDER), f"UPDATE {RUNS} SET version = 0")
     monkeypatch.setitem(form.ADDED, 1, OLDER)
 
     with open_ledger(path) as ledger:

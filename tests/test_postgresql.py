@@ -4,6 +4,7 @@ Tables of PostgreSQL of every kind are checked, filled and given back exactly, a
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -31,6 +32,7 @@ from timestamp_guard.stores.base import Step
 from timestamp_guard.stores.sql.postgresql import server as server_module
 from timestamp_guard.stores.sql.postgresql.server import Server
 from timestamp_guard.stores.sql.postgresql.store import PostgresStore
+from timestamp_guard.stores.sql.served.server import ConnectionLost
 from timestamp_guard.stores.sql.served.store import STEP_BEGUN
 
 from .postgresql_tables import DAY, GUARD, MS, NOW, REPAIR, dump, fill, make, opened, quoted
@@ -1114,3 +1116,18 @@ def test_bytes_that_are_no_text() -> None:
         assert first == ask(raw, exactly)
     finally:
         servers.sql(url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def test_frozen(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    A worker that is frozen in the middle of a step holds its rows no longer than the server lets it, and is told.
+    """
+    plain(url)
+    monkeypatch.setattr(server_module, "IDLE", "300ms")
+    with opened(url) as store, pytest.raises(ConnectionLost), store.server.writing():
+        store.server.run("UPDATE services SET note = 'ours'")
+        time.sleep(0.6)
+        servers.sql(url, "SET lock_timeout = '200ms'", "UPDATE services SET note = 'theirs'")
+        store.server.run("UPDATE services SET note = 'ours'")
+
+    assert [("theirs",)] == servers.sql(url, "SELECT DISTINCT note FROM services")

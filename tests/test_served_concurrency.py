@@ -20,9 +20,7 @@ from timestamp_guard import _faults as faults
 from timestamp_guard import backfill, check, rollback, runs
 from timestamp_guard.errors import LeaseLost, RunBusy, StoreLocked
 from timestamp_guard.stores.base import Step
-from timestamp_guard.stores.sql.postgresql import server as server_module
 from timestamp_guard.stores.sql.served import store as served
-from timestamp_guard.stores.sql.served.server import ConnectionLost
 from timestamp_guard.stores.sql.served.store import STEP_BEGUN, STEP_WRITTEN
 
 from .others import Lived, begun, ends, nothing_is_lost, said, writers
@@ -358,21 +356,6 @@ def test_taken_over(url: str, act: str, point: str | None) -> None:
             backfill(store, GUARD, REPAIR, **go) if act == "backfill" else rollback(store, **go)
 
         assert taken == [ask(url, 'SELECT count("updatedAt") FROM services')]
-
-
-def test_frozen(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """
-    A worker that is frozen in the middle of a step holds its rows no longer than the server lets it, and is told.
-    """
-    plain(url)
-    monkeypatch.setattr(server_module, "IDLE", "300ms")
-    with opened(url) as store, pytest.raises(ConnectionLost), store.server.writing():
-        store.server.run("UPDATE services SET note = 'ours'")
-        time.sleep(0.6)
-        servers.sql(url, "SET lock_timeout = '200ms'", "UPDATE services SET note = 'theirs'")
-        store.server.run("UPDATE services SET note = 'ours'")
-
-    assert [("theirs",)] == servers.sql(url, "SELECT DISTINCT note FROM services")
 
 
 def test_two_threads(url: str) -> None:

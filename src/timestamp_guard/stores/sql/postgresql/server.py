@@ -30,7 +30,7 @@ from ..served.server import ConnectionLost, Refused
 if TYPE_CHECKING:
     import psycopg
 
-__all__ = ["ConnectionLost", "Refused", "Server", "is_address"]
+__all__ = ["ConnectionLost", "Refused", "Server", "is_address", "with_marks"]
 
 T = TypeVar("T")
 
@@ -135,7 +135,7 @@ class Server:
 
     def run(self, statement: Prepared | str, parameters: Parameters | tuple[Any, ...] = ()) -> psycopg.Cursor[Any]:
         """Run a statement."""
-        sql = _ours(statement) if isinstance(statement, str) else statement.sql
+        sql = with_marks(statement) if isinstance(statement, str) else statement.sql
         given: Any = parameters
         if isinstance(statement, Prepared):
             given = {**statement.parameters, **dict(parameters)}
@@ -324,8 +324,8 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _ours(sql: str) -> str:
-    """A statement of the ledger, with parameters as this driver wants them; what is in a quoted name is none."""
+def with_marks(sql: str) -> str:
+    """A statement of ours, with parameters as this driver wants them; what is in a quoted name is none."""
     return _PARAMETER.sub(_parameter, sql.replace("%", "%%"))
 
 

@@ -22,7 +22,7 @@ from ....targets.typed import TypedColumn, TypedGuard
 from ..connection import Prepared
 from ..ledger import CHANGES, QUARANTINE
 from .ledger import BATCHES, ServerLedger
-from .server import quoted
+from .server import quoted, with_marks
 from .table import Column, Table
 from .values import wide
 
@@ -70,7 +70,7 @@ class Writer:
             ledger.server.address(name).replace("%", "%%") for name in (CHANGES, BATCHES, QUARANTINE)
         )
         self.source = table.source.replace("%", "%%")
-        self._within = ledger.within("%(undone)s", "%(bottom)s", "%(top)s")
+        self._within = with_marks(ledger.within(":undone", ":bottom", ":top"))
 
     def rows(self, names: Sequence[str], part: str, *, identity: Sequence[str], limit: bool) -> Prepared:
         """
