@@ -63,6 +63,16 @@ class TestRead:
 
         assert "schema.ts" == read_schema(tmp_path / place).file
 
+    def test_configured(self, tmp_path: Path) -> None:
+        """
+        The folder that convex.json names is looked into.
+        """
+        (tmp_path / "src" / "functions").mkdir(parents=True)
+        (tmp_path / "convex.json").write_text('{"functions": "src/functions/"}')
+        schema(tmp_path / "src" / "functions", "export default defineSchema({});")
+
+        assert [] == list(read_schema(tmp_path).problems)
+
     @pytest.mark.parametrize(
         ("place", "said"),
         [
