@@ -115,6 +115,13 @@ class TestUnknown:
             ("{ updatedAt: v.union(v.number(), theirs) }", set(), {"updatedAt"}, "no validator"),
             ("{ updatedAt: v.date() }", set(), {"updatedAt"}, "schema.ts:2: v.date() is no validator that is known"),
             ("{ updatedAt: on ? v.number() : v.string() }", set(), {"updatedAt"}, "is known when it runs"),
+            (
+                "{ updatedAt: v.number(), ...(on ? { a: v.string() } : undefined) }",
+                {"updatedAt"},
+                {"a"},
+                "is known when it runs",
+            ),
+            ("{ updatedAt: v.number(), ...(on ? theirs : {}) }", set(), {"updatedAt"}, "from the package 'somewhere'"),
             ("{ a: v.number(), [process.env.NAME!]: v.string() }", set(), {"a"}, "a key is known when it runs"),
             ("{ ...Object.fromEntries(list) }", set(), set(), "Object.fromEntries(list) is known when it runs"),
             ("later", set(), set(), "schema.ts:2: later is given another value here"),
