@@ -293,4 +293,7 @@ _KNOWN: Final[Mapping[tuple[str, str], Callable[[Arguments, Piece], Value]]] = {
 }
 """What a function makes of its arguments; where there are too few of them, nothing is known."""
 
-_CONSTANTS: Final[Mapping[tuple[str, str], Value]] = {("convex-helpers", "deprecated"): _ANYTHING}
+_CONSTANTS: Final[Mapping[tuple[str, str], Value]] = {
+    ("convex-helpers", "deprecated"): _ANYTHING,
+    ("convex-helpers", "vSessionId"): Validator("string"),
+}
