@@ -160,6 +160,19 @@ def test_circle_of_files(tmp_path: Path) -> None:
     assert "1" == reached.text
 
 
+def test_above(tmp_path: Path) -> None:
+    """
+    A file above the folder is read too, and called by the way that leads there.
+    """
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared" / "x.ts").write_text("export const x = 1;", "utf-8")
+    files = folder(tmp_path / "convex", main="import { x } from '../shared/x'; x")
+    reached = files.follow(last(files))
+
+    assert isinstance(reached, Piece), reached
+    assert "../shared/x.ts:1" == str(reached)
+
+
 def test_packages(tmp_path: Path) -> None:
     """
     What comes from a package is known by the package and its name there, whatever it is called here.

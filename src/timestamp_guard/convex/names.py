@@ -8,6 +8,7 @@ What cannot be known is an :class:`Unknown` with its reason, and never a guess.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -209,10 +210,8 @@ class Folder:
     # -- Below -----------------------------------------------------------------
 
     def _name(self, path: Path) -> str:
-        try:
-            return path.relative_to(self.root.resolve()).as_posix()
-        except ValueError:
-            return path.as_posix()
+        """A path as people are told it: from the folder, upwards too."""
+        return Path(os.path.relpath(path, self.root.resolve())).as_posix()
 
     def _key(self, key: Piece) -> str | None:
         match key.node.type:
