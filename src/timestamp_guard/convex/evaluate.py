@@ -171,7 +171,8 @@ class Evaluator:
 
     def _spread(self, piece: Piece, frame: Frame) -> Record:
         """What is spread, as an object."""
-        inner, said = piece.at(unwrap(piece.node)), f"{piece}: {piece.brief} is known when it runs"
+        inner = piece.at(unwrap(piece.node))
+        said = f"{inner}: {inner.brief} is known when it runs"
         operator, right = inner.child("operator"), inner.child("right")
         if operator is not None and operator.text == "&&" and right is not None:
             return self._spread(right, frame).or_nothing(said)

@@ -212,6 +212,8 @@ def _staged(document: Value, changes: Value, asked: Piece) -> Value:
         return object_of(changes, asked)
     if not isinstance(document, Validator):
         return Unknown(why(document, asked))
+    if document.kind not in {"object", "any"}:
+        return Unknown(f"{asked}: changes to a union are not staged by field, but by a whole validator")
     merged = (document.fields if document.kind == "object" else Record()).spread(changes)
     kept = {key: value for key, value in merged.entries.items() if value != NOTHING}
     return Validator("object", fields=evolve(merged, entries=kept))
