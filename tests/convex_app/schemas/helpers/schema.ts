@@ -17,6 +17,7 @@ export default defineSchema({
   addedToUnion: defineTable(
     addFieldsToValidator(v.union(v.object({ a: v.string() }), v.object({ b: v.string() })), { updatedAt: v.number() }),
   ),
+  first: defineTable(addFieldsToValidator({ updatedAt: v.union(v.number()) }, { updatedAt: v.union(v.string()) })),
   kept: defineTable(addFieldsToValidator({ updatedAt: v.number() }, { updatedAt: v.optional(v.number()) })),
   sessions: defineTable({ sessionId: vSessionId, updatedAt: v.number() }),
   copied: defineTable({ doc: v.object(withSystemFields("added", fields)), updatedAt: v.number() }),
