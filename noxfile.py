@@ -74,7 +74,7 @@ def tests(session: nox.Session) -> None:
             *pytest,
             *(
                 f"--ignore-glob=*/test_{kind}*"
-                for kind in ("postgresql", "mariadb", "enforce_postgresql", "enforce_mariadb")
+                for kind in ("postgresql", "mariadb", "served", "enforce_postgresql", "enforce_mariadb")
             ),
         )
         return
@@ -132,7 +132,7 @@ def kill(session: nox.Session) -> None:
     """The kill matrix in its long form: every fault point, every store."""
     install(session, "test")
 
-    session.run("pytest", "-m", "kill", "tests/kill", *session.posargs, env={"TIMESTAMP_GUARD_KILL": "long"})
+    session.run("pytest", "-n", "2", "-m", "kill", "tests/kill", *session.posargs, env={"TIMESTAMP_GUARD_KILL": "long"})
 
 
 @nox.session(default=False)

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final, TypeAlias
+from urllib.parse import urlsplit
 
 from tests import servers
 from timestamp_guard import Repair, updated_at_guard
@@ -91,3 +92,34 @@ def dump(url: str) -> Dump:
                 table = f"{quoted(schema)}.{quoted(name)}"
                 found[table] = sorted(row for (row,) in user.execute(f"SELECT t::text FROM {table} t"))
     return found
+
+
+def copied(url: str, name: str) -> str:
+    """A copy of the database at *url*, by that name: its address."""
+    servers.sql(servers.postgresql(15), f"CREATE DATABASE {name} TEMPLATE {urlsplit(url).path[1:]}")
+    return urlsplit(url)._replace(path=f"/{name}").geturl()
+
+
+def cut_off(url: str) -> None:
+    """End the connections of the library."""
+    servers.sql(
+        url,
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'timestamp_guard' "
+        "AND datname = current_database()",
+    )
+
+
+def locked(user: Any, table: str) -> None:
+    """Keep everybody from a table."""
+    user.execute("BEGIN")
+    user.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+
+
+def unlocked(user: Any) -> None:
+    """Let it go."""
+    user.execute("ROLLBACK")
+
+
+def rest(seconds: float) -> str:
+    """A statement that takes so long."""
+    return f"SELECT pg_sleep({seconds})"

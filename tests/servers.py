@@ -136,8 +136,8 @@ def own_postgresql(version: int) -> Iterator[Server]:
 
 
 @contextlib.contextmanager
-def own_mariadb() -> Iterator[Server]:
-    """A started MariaDB that no other test knows."""
+def own_mariadb(*options: str) -> Iterator[Server]:
+    """A started MariaDB that no other test knows, with *options* of its own."""
     install, daemon = _mariadb_programs()
     with _folder() as folder:
         common = ("--no-defaults", f"--datadir={folder}/data", f"--tmpdir={folder}", "--skip-name-resolve")
@@ -154,6 +154,7 @@ def own_mariadb() -> Iterator[Server]:
             "--innodb-buffer-pool-size=32M",
             "--innodb-flush-log-at-trx-commit=2",  # survives the end of the process, not of the machine
             "--skip-log-bin",
+            *options,
         )
         with _started(Server(f"mysql://root@localhost:{port}/mysql?unix_socket={path}", folder, command, "KILL")) as it:
             yield it
@@ -188,12 +189,25 @@ def sql(url: str, *statements: str) -> list[Row]:
         return list(cursor.fetchall()) if cursor.description else []
 
 
+class _User(pymysql.connections.Connection):
+    """One that runs statements by itself, as that of the other driver does."""
+
+    def execute(self, statement: str, given: Any = None) -> Any:
+        cursor = self.cursor()
+        cursor.execute(statement, given)
+        return cursor
+
+
 def connect(url: str) -> Any:
-    """A connection of the driver's own; each statement commits itself until a `BEGIN`."""
+    """
+    A connection of the driver's own; each statement commits itself until a `BEGIN`.
+
+    Names in double quotes and `||` are everywhere what the standard says.
+    """
     if url.startswith("postgresql"):
         return psycopg.connect(url, autocommit=True)
     parts = urlsplit(url)
-    return pymysql.connect(
+    return _User(
         host=parts.hostname,
         port=parts.port or 3306,
         user=parts.username,
@@ -202,6 +216,8 @@ def connect(url: str) -> Any:
         unix_socket=parse_qs(parts.query).get("unix_socket", [None])[0],
         ssl_disabled=True,  # else all the system's certificates are read each time: 50 ms
         autocommit=True,
+        client_flag=pymysql.constants.CLIENT.FOUND_ROWS,  # rows that a write finds are counted, as elsewhere
+        init_command="SET sql_mode = concat(@@sql_mode, ',ANSI_QUOTES,PIPES_AS_CONCAT')",
     )
 
 

@@ -314,7 +314,7 @@ def test_twice(url: str) -> None:
         held = schema(url)
         again = enforce(store, GUARD, repair=REPAIR)
 
-        assert ["gate", "check", "not null updated", "gate removed"] == list(first.made)
+        assert ["gate", "check", "proof", "not null updated", "gate removed"] == list(first.made)
         assert (True, ()) == (again.ok, again.made)
         assert held == schema(url)
         assert 1 == len(runs(store))
@@ -437,6 +437,7 @@ HOSTILE = [
     "a:b :c",
     "new\nline",
     "back\\slash",
+    "o\\'clock",
     "$1 $$ //",
     "select",
     "ü" * 20,
@@ -505,29 +506,60 @@ def test_zero_dates_of_others(url: str) -> None:
         )
 
 
-def test_broken_meanwhile(url: str) -> None:
+@pytest.mark.parametrize("value", ["NULL", "'1999-01-01'"])
+@pytest.mark.parametrize("rebuild", [False, True], ids=["in place", "copied"])
+@pytest.mark.parametrize(
+    "declared", ["datetime(6)", "timestamp(6) NULL", "timestamp(6) NULL DEFAULT current_timestamp(6)"]
+)
+def test_broken_meanwhile(url: str, declared: str, value: str, *, rebuild: bool) -> None:
     """
-    A row that is broken between the look and the triggers fails the ALTER, and then what was made is taken back.
+    A row that is broken between the look and the triggers, or the ALTER, is not given a value, and what was made is taken
+    back. A TIMESTAMP would be given the present time.
     """
-    servers.sql(url, TABLE, FILLED)
+    servers.sql(url, TABLE.replace("datetime(6)", declared), FILLED)
     before = schema(url)
 
     def hook(name: str) -> None:
         if name == "enforce: begun":
-            servers.sql(url, "UPDATE t SET updated = NULL WHERE id = 7")
+            servers.sql(url, f"UPDATE t SET updated = {value} WHERE id = 7")
 
-    with opened(url) as store:
+    with opened(url, encodings="datetime" if "stamp" in declared else DATETIME) as store:
         _faults.hook = hook
         try:
-            done = enforce(store, GUARD, "updated")
+            done = enforce(store, GUARD, "updated", rebuild=rebuild)
         finally:
             _faults.hook = None
 
         assert (False, 1) == (done.ok, done.broken)
         assert "check" in done.undone
         assert before == schema(url)
-        assert [(None,)] == servers.sql(url, "SELECT updated FROM t WHERE id = 7")
+        assert [(1,)] == servers.sql(url, f"SELECT updated <=> {value} FROM t WHERE id = 7")
         assert [] == [run for run in runs(store) if run.ok]
+
+
+def test_nulls_in_spite_of_all(url: str) -> None:
+    """
+    A null that comes by a trigger of the user's own, made while the table is enforced, is found before the ALTER gives it
+    the present time.
+    """
+    servers.sql(url, TABLE.replace("datetime(6)", "timestamp(6) NULL"), FILLED)
+    made: list[str] = []
+
+    def hook(name: str) -> None:
+        made.extend([name] if name == "enforce: stage made" else [])
+        if len(made) == 2 and name == "enforce: stage made":  # check and proof
+            servers.sql(url, "CREATE TRIGGER later BEFORE UPDATE ON t FOR EACH ROW SET NEW.updated = NULL",
+                        "UPDATE t SET note = 'x' WHERE id = 7", "DROP TRIGGER later")  # fmt: skip
+
+    with opened(url, encodings="datetime") as store:
+        _faults.hook = hook
+        try:
+            done = enforce(store, GUARD, "updated", rebuild=True)
+        finally:
+            _faults.hook = None
+
+    assert (False, 1) == (done.ok, done.broken)
+    assert [(None,)] == servers.sql(url, "SELECT updated FROM t WHERE id = 7")
 
 
 def test_altered_otherwise(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -578,7 +610,7 @@ def test_not_while_others_write(url: str, kind: str) -> None:
         assert backfill(store, GUARD, repair).ok
         done = enforce(store, GUARD, repair=repair)
 
-        assert (True, ["gate removed"]) == (done.ok, list(done.made))
+        assert (True, ["proof", "gate removed"]) == (done.ok, list(done.made))
         assert "not by NOT NULL" in done.held["present(updated)"]
         assert why in done.held["present(updated)"]
         assert not accepted(user, "UPDATE t SET updated = NULL")
@@ -622,7 +654,7 @@ def test_history(url: str) -> None:
     with opened(url) as store:
         done = enforce(store, GUARD, "updated", rebuild=True)
 
-        assert (True, ["check"]) == (done.ok, list(done.made))
+        assert (True, ["check", "proof"]) == (done.ok, list(done.made))
         assert "the history of its rows would be changed" in done.held["present(updated)"]
         unenforce(store)
 
@@ -808,6 +840,24 @@ def test_kept_current(zoned: str, declared: str) -> None:
         ask(user, "SET @timestamp_guard_bypass = NULL")
         ask(user, "UPDATE t SET note = 'after' WHERE id = 3")
         assert updated(3).year > 2024
+
+
+def test_judged_alike_in_all_zones(zoned: str) -> None:
+    """
+    In the hour that comes twice, what is first is first, though it may be called later.
+    """
+    servers.sql(zoned, "DROP TABLE IF EXISTS t, source, timestamp_guard_runs, timestamp_guard_changes, timestamp_guard_quarantine",
+                *(f"CREATE TABLE {name} (id int PRIMARY KEY, created timestamp NULL, updated timestamp NULL)" for name in ("t", "source")),
+                "SET time_zone = '+00:00'")  # fmt: skip
+    with opened(zoned, encodings="datetime/s") as store, contextlib.closing(servers.connect(zoned)) as user:
+        enforce(store, GUARD, "updated")
+        store.server.run("INSERT INTO source VALUES (1, '2024-10-27 00:40:00', '2024-10-27 01:10:00')")  # 02:40, 02:10
+        store.server.run("INSERT INTO source VALUES (2, '2024-10-27 01:10:00', '2024-10-27 00:40:00')")
+        ask(user, "SET time_zone = 'Europe/Berlin'")
+
+        assert accepted(user, "INSERT INTO t SELECT * FROM source WHERE id = 1")
+        assert not accepted(user, "INSERT INTO t SELECT * FROM source WHERE id = 2")
+        unenforce(store)
 
 
 def test_the_hour_that_comes_twice(zoned: str) -> None:
@@ -1110,7 +1160,7 @@ def test_print(url: str) -> None:
     with opened(url, read_only=True) as store:
         stages = enforcement(store, GUARD, "updated", repair=REPAIR)
 
-    assert ["gate", "check", "not null updated", "gate removed"] == [stage.name for stage in stages]
+    assert ["gate", "check", "proof", "not null updated", "gate removed"] == [stage.name for stage in stages]
     assert all(stage.lock and stage.why and not stage.in_place for stage in stages)
-    assert all(stage.undo for stage in stages[:-1])
-    assert "ALGORITHM=INPLACE, LOCK=NONE" in stages[2].statements[0]
+    assert all(stage.undo for stage in stages if stage.name not in {"proof", "gate removed"})
+    assert "ALGORITHM=INPLACE, LOCK=NONE" in stages[3].statements[0]

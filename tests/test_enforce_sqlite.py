@@ -531,3 +531,28 @@ def _older(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
     """All but the tests of it do without what the newest SQLite can."""
     if "native" not in request.node.name:
         monkeypatch.setattr(enforcing, "native", lambda: False)
+
+
+@WAYS
+def test_broken_meanwhile(path: Path, *, rebuild: bool) -> None:
+    """
+    A row that is broken between the look and what is to hold it keeps it from being made, and nothing is left of it.
+    """
+    sql(path, TABLE)
+    fill(path)
+    before = schema(path)
+
+    def hook(name: str) -> None:
+        if name == "enforce: begun":
+            sql(path, "UPDATE t SET updated = NULL WHERE id = 7")
+
+    with opened(path) as store:
+        _faults.hook = hook
+        try:
+            done = enforce(store, GUARD, "updated", rebuild=rebuild)
+        finally:
+            _faults.hook = None
+
+        assert (False, 1) == (done.ok, done.broken)
+        assert before == schema(path)
+        assert [] == [run for run in runs(store) if run.ok]

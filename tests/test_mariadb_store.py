@@ -6,13 +6,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 
 from tests import servers
+from tests.mariadb_tables import cut_off
 from tests.test_mariadb import GUARD, MS, NOW, REPAIR, ask, using
 from timestamp_guard import Repair, backfill, by, check, open_store, rollback, updated_at_guard
 from timestamp_guard.engine import Pace
@@ -29,8 +30,10 @@ from timestamp_guard.errors import (
 )
 from timestamp_guard.instants import Raw
 from timestamp_guard.stores import tables
-from timestamp_guard.stores.base import Step, pages
+from timestamp_guard.stores.base import pages
 from timestamp_guard.stores.sql.mysql import server as server_module
+from timestamp_guard.stores.sql.mysql.server import Server
+from timestamp_guard.stores.sql.mysql.statements import Writer
 from timestamp_guard.stores.sql.mysql.store import MysqlStore
 from timestamp_guard.stores.sql.served.server import ConnectionLost
 
@@ -72,17 +75,6 @@ def dump(user: Any, table: str = "services") -> list[tuple[Any, ...]]:
 def slowly(size: int) -> Pace:
     """At most *size* rows in every step."""
     return Pace(target=0.0, start=size)
-
-
-def at(number: int, act: Callable[[], Any]) -> Callable[[Step], None]:
-    """Do something after that step, once."""
-    steps = iter(range(1, number + 1))
-
-    def progress(_: Step) -> None:
-        if next(steps, None) == number:
-            act()
-
-    return progress
 
 
 def test_there_and_back(url: str, user: Any) -> None:
@@ -444,44 +436,55 @@ def test_saved_as_it_is(url: str, user: Any) -> None:
         assert run == store.ledger.save(store.ledger.save(run))
 
 
-def test_written_in_between(url: str, user: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("encoding", ["epoch_ms", "epoch_ms/us"])
+def test_written_after_it_was_recorded(url: str, user: Any, encoding: str) -> None:
     """
-    What a user writes between the look for work and the write is not overwritten.
-    """
-    services(user)
-    find = MysqlStore._find
-
-    def racing(self: MysqlStore, *args: Any) -> Any:
-        found = find(self, *args)
-        ask(user, f"UPDATE services SET updatedAt = {MS - 1} WHERE id = 3")
-        return found
-
-    monkeypatch.setattr(MysqlStore, "_find", racing)
-    with opened(url) as store:
-        run = backfill(store, GUARD, REPAIR, now=NOW)
-
-    assert (5, True) == (run.counts.changed, run.ok)
-    assert MS - 1 == dump(user)[3][2]
-
-
-def test_held_by_another(url: str, user: Any) -> None:
-    """
-    A row that another transaction holds keeps nobody waiting: the rest is filled, and it is left.
+    Who writes to a row after its old value was recorded waits for the step, and so is not overwritten.
     """
     services(user)
-    with using(url) as other:
-        other.begin()
-        ask(other, "UPDATE services SET note = 'theirs' WHERE id = 2")
-        with opened(url) as store:
-            began = time.monotonic()
-            run = backfill(store, GUARD, REPAIR, now=NOW)
-            took = time.monotonic() - began
-        other.rollback()
+    made, calls = Writer.made, [0]
+    theirs = threading.Thread(target=servers.sql, args=(url, f"UPDATE services SET updatedAt = {MS} WHERE id = 3"))
 
-    assert (5, "incomplete") == (run.counts.changed, run.status)
-    assert took < 5
+    def later(self: Writer, *given: Any) -> Any:
+        calls[0] += 1
+        if calls[0] == 2:  # at first a row is tried, and taken back
+            theirs.start()
+            theirs.join(0.3)
+        return made(self, *given)
+
+    with pytest.MonkeyPatch.context() as patch, opened(url, encodings=encoding) as store:
+        patch.setattr(Writer, "made", later)
+        backfill(store, GUARD, REPAIR, now=NOW)
+    theirs.join()
+
+    assert [MS - n if n != 3 else MS for n in range(6)] == [row[2] for row in dump(user)]
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_ledger_half_made(url: str, user: Any, number: int) -> None:
+    """
+    Who ends between two tables of the ledger, each of which is committed by itself, leaves one that the next makes whole.
+    """
+    services(user)
+    run, made = Server.run, []
+
+    def ending(self: Server, statement: Any, *given: Any) -> Any:
+        if str(statement).startswith("CREATE TABLE"):
+            made.append(statement)
+            if len(made) == number:
+                raise KeyboardInterrupt
+        return run(self, statement, *given)
+
+    with pytest.MonkeyPatch.context() as patch, opened(url) as store:
+        patch.setattr(Server, "run", ending)
+        with pytest.raises(KeyboardInterrupt):
+            backfill(store, GUARD, REPAIR, now=NOW)
+
+    assert number == len(made)
     with opened(url) as store:
-        assert backfill(store, GUARD, REPAIR, now=NOW).ok
+        assert [] == store.ledger.runs()
+        assert (6, True) == ((found := backfill(store, GUARD, REPAIR, now=NOW)).counts.changed, found.ok)
+        assert rollback(store, now=NOW).ok
 
 
 def test_nobody_is_waited_for_long(url: str, user: Any) -> None:
@@ -524,79 +527,18 @@ def test_frozen_worker(url: str, user: Any, monkeypatch: pytest.MonkeyPatch) -> 
     assert {"theirs"} == {row[3] for row in dump(user)}
 
 
-def test_busy_writers(url: str, user: Any) -> None:
+def test_lost_while_alone(url: str) -> None:
     """
-    Users write while rows are filled: nothing of theirs is lost.
+    Who keeps others out by its connection is told that it was lost, and does not go on with another one.
     """
-    services(user, 2000)
-    stop, theirs = threading.Event(), {}
-
-    def write() -> None:
-        with using(url) as other:
-            for number in range(0, 2000, 7):
-                if stop.is_set():
-                    return
-                ask(other, f"UPDATE services SET updatedAt = {MS - 5 * number} WHERE id = {number}")
-                theirs[number] = MS - 5 * number
-
-    thread = threading.Thread(target=write)
-    thread.start()
+    server = Server(url)
     try:
-        with opened(url) as store:
-            run = backfill(store, updated_at_guard("updatedAt", None), REPAIR, now=NOW, pace=slowly(50))
+        with pytest.raises(ConnectionLost), server.alone("something"):
+            cut_off(url)
+            server.rows("SELECT 1")
+        assert [(1,)] == server.rows("SELECT 1")
     finally:
-        stop.set()
-        thread.join()
-
-    held = {row[0]: row[2] for row in dump(user)}
-    assert run.ok
-    assert None not in held.values()
-    assert theirs == {number: held[number] for number in theirs}
-
-
-def test_server_killed() -> None:
-    """
-    A server that is killed in the middle of a run and started again is found again: the run goes on, and nothing is twice.
-    """
-    with servers.own_mariadb() as server:
-        address = servers.tcp(server.url).replace("/mysql", "/app")
-        servers.sql(server.url, "CREATE DATABASE app")
-        with using(address) as user:
-            services(user, 200)
-
-        def crash() -> None:
-            server.kill()
-            threading.Timer(0.3, server.start).start()
-
-        with opened(address) as store:
-            run = backfill(store, GUARD, REPAIR, now=NOW, pace=slowly(10), progress=at(5, crash))
-            made = store.ledger.changes(run)
-        with using(address) as user:
-            held = dump(user)
-
-    assert (200, True) == (run.counts.changed, run.ok)
-    assert 200 == len({change.key for _, change in made}) == len(made)
-    assert all(row[1] == row[2] for row in held)
-
-
-def test_connection_killed(url: str, user: Any) -> None:
-    """
-    A connection that is ended between two steps is made again.
-    """
-    services(user, 50)
-
-    def cut() -> None:
-        mine = user.thread_id()
-        database = url.rsplit("/", maxsplit=1)[-1].split("?", maxsplit=1)[0]
-        for (each,) in ask(
-            user, f"SELECT id FROM information_schema.processlist WHERE db = '{database}' AND id <> {mine}"
-        ):
-            ask(user, f"KILL {each}")
-
-    with opened(url) as store:
-        run = backfill(store, GUARD, REPAIR, now=NOW, pace=slowly(5), progress=at(3, cut))
-
-    assert (50, True) == (run.counts.changed, run.ok)
+        server.close()
 
 
 def test_addresses(url: str) -> None:

@@ -5,7 +5,6 @@ Others write and read while a SQLite table is filled and given back: nothing of 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import subprocess
@@ -18,121 +17,57 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from attrs import frozen
 
-from timestamp_guard import Pace, backfill, check, rollback, runs
+from timestamp_guard import backfill, check, rollback, runs
 from timestamp_guard.errors import RunBusy
 from timestamp_guard.stores.base import Step
 from timestamp_guard.stores.sql import wal
 
+from .others import Lived, begun, ends, heard, nothing_is_lost, said, writers
 from .sqlite_files import DAY, GUARD, MS, NOW, REPAIR, ask, do, dump, make, opened, slowly, user
 
-HERE: Final = Path(__file__).parent.parent
-
-
-def spawn(script: str, *arguments: Any) -> subprocess.Popen[str]:
-    """Another process, which knows the library and these tests."""
-    return subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(script), *map(str, arguments)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": f"{HERE / 'src'}{os.pathsep}{HERE}"},
-    )
-
-
-def said(process: subprocess.Popen[str]) -> str:
-    """What it printed, when it is done."""
-    out, problems = process.communicate(timeout=120)
-    assert process.returncode == 0, problems
-    return out
-
-
 # -- history ----------------------------------------------------------------------------------------------------
-
-WRITER: Final = """
-    import json, random, sqlite3, sys, time
-    path, name, stop, now = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
-    import os
-    chance = random.Random(name)
-    database = sqlite3.connect(path, isolation_level=None, timeout=20)
-    (rows,) = database.execute("SELECT count(*) FROM services").fetchone()
-    history, waits = [], []
-    print("ready", flush=True)
-    while not os.path.exists(stop):
-        key = f"k{chance.randrange(rows)}" if chance.random() < 0.8 else f"{name} {chance.randrange(50)}"
-        asked = time.monotonic()
-        database.execute("BEGIN IMMEDIATE")
-        waits.append(time.monotonic() - asked)
-        ((number,),) = database.execute("UPDATE clock SET number = number + 1 RETURNING number").fetchall()
-        kind = chance.choice(["set", "set", "set", "null", "zero", "delete"])
-        value = {"set": now + number, "null": None, "zero": 0, "delete": None}[kind]
-        if kind == "delete":
-            database.execute("DELETE FROM services WHERE _id = ?", (key,))
-        else:
-            database.execute(
-                "INSERT INTO services VALUES (?1, ?2, ?3, 'theirs') "
-                "ON CONFLICT DO UPDATE SET updatedAt = ?3", (key, now - 5, value))
-        database.execute("COMMIT")
-        history.append((number, key, kind, value))
-        time.sleep(chance.random() * float(sys.argv[5]))
-    print(json.dumps({"history": history, "waits": waits}))
-"""
 
 READER: Final = """
     import json, os, random, sqlite3, sys, time
     path, name, stop = sys.argv[1:4]
     chance = random.Random(name)
     database = sqlite3.connect(path, isolation_level=None, timeout=20)
-    log, waits = 0, []
+    log = 0
     print("ready", flush=True)
     while not os.path.exists(stop):
-        asked = time.monotonic()
         database.execute("BEGIN")
         (first,) = database.execute("SELECT count(updatedAt) FROM services").fetchone()
-        waits.append(time.monotonic() - asked)
         time.sleep(chance.random() * 0.03)
         (second,) = database.execute("SELECT count(updatedAt) FROM services").fetchone()
         database.execute("COMMIT")
         assert first == second
         if os.path.exists(path + "-wal"):
             log = max(log, os.path.getsize(path + "-wal"))
-        time.sleep(chance.random() * float(sys.argv[5]) * 3)
-    print(json.dumps({"log": log, "waits": waits}))
+        time.sleep(chance.random() * float(sys.argv[4]) * 3)
+    print(log)
 """
 
 
-@frozen
-class Lived:
-    """What others did meanwhile, in the order in which it was committed, and how long they waited."""
-
-    history: list[tuple[int, str, str, Any]]
-    waits: list[float]
-    log: int
-
-    def last(self, key: str) -> tuple[int, str, str, Any] | None:
-        return next((each for each in reversed(self.history) if each[1] == key), None)
-
-
 @contextlib.contextmanager
-def others(path: Path, found: list[Lived], pause: float) -> Iterator[None]:
-    """Two writers and two readers at work."""
-    stop = path.with_name(f"stop {len(found)}")
-    names = [f"{kind} {number} {len(found)}" for kind in ("writer", "reader") for number in range(2)]
-    scripts = {"writer": WRITER, "reader": READER}
-    processes = [spawn(scripts[name.split()[0]], path, name, stop, MS, pause) for name in names]
+def readers(path: Path, stop: Path, logs: list[int], rest: float) -> Iterator[None]:
+    """Two readers at work, who find that nothing changes under their eyes; how large the log was."""
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(READER), path, str(number), stop, str(rest)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for number in range(2)
+    ]
     for process in processes:
-        assert process.stdout is not None
-        assert "ready\n" == process.stdout.readline()
+        heard(process, "ready")
     try:
         yield
     finally:
         stop.touch()
-        told = [json.loads(said(process)) for process in processes]
-    history = sorted(tuple(each) for one in told for each in one.get("history", ()))
-    waits = sorted(wait for one in told for wait in one["waits"])
-    found.append(Lived(history, waits, max(one.get("log", 0) for one in told)))
+        logs += [int(said(process)) for process in processes]
 
 
 @pytest.mark.parametrize("encoding", ["epoch_ms", "epoch_ms/us"])
@@ -144,69 +79,31 @@ def test_nothing_is_lost(tmp_path: Path, options: str, mode: str, encoding: str)
     as it was.
     """
     # Without a write-ahead log readers and writers wait for each other, so there is less of everything.
-    count, pause = (2000, 0.02) if mode == "WAL" else (400, 0.02)
-    rows = [[f"k{n}", MS - DAY - n, None, "ours"] for n in range(count)]
+    count, rest = (2000, 0.02) if mode == "WAL" else (400, 0.02)
     path = make(
         tmp_path / "app.db",
         f"PRAGMA journal_mode = {mode}",
         f"CREATE TABLE services (_id TEXT PRIMARY KEY NOT NULL, createdAt, updatedAt, note) {options}",
-        "CREATE TABLE clock (number INTEGER)",
-        "INSERT INTO clock VALUES (0)",
-        rows=rows,
+        rows=[[f"k{n}", MS - DAY - n, None, "ours"] for n in range(count)],
     )
-    created = {key: at for key, at, _, _ in rows}
-    lived: list[Lived] = []
-    steps: list[Step] = []
+    logs: list[int] = []
 
-    def pace() -> Pace:
-        found = slowly(count // 40)
-        found.throttles = [lambda: pause]
-        return found
+    @contextlib.contextmanager
+    def beside(lived: list[Lived]) -> Iterator[None]:
+        stop = tmp_path / f"stop {len(lived)}"
+        with readers(path, stop, logs, rest), writers(f"sqlite:///{path}", stop, lived, count, rest):
+            yield
+
+    def contents() -> dict[str, tuple[Any, Any]]:
+        return {key: (at, note) for key, at, note in ask(path, "SELECT _id, updatedAt, note FROM services")}
 
     with opened(path, encodings=encoding, timeout=20) as store:
-        with others(path, lived, pause):
-            run = backfill(store, GUARD, REPAIR, now=NOW + 10**12, pace=pace(), progress=steps.append)
-        filled = dict(ask(path, "SELECT _id, updatedAt FROM services"))
-        made: dict[str, list[Any]] = {}
-        for _, change in reversed(store.ledger.changes(run)):
-            made.setdefault(change.key, []).append((change.before, change.after))
-        (meanwhile,) = lived
-        assert len(meanwhile.history) > 50
-        for key in {*created, *filled, *(each[1] for each in meanwhile.history)}:
-            match meanwhile.last(key):
-                case None:
-                    assert created[key] == filled[key]
-                    assert [(None, created[key])] == made[key]
-                case (_, _, "set", value):
-                    assert value == filled[key]
-                case (_, _, "delete", _):
-                    assert key not in filled
-                case (_, _, _, value):
-                    assert filled[key] in {value, created.get(key), MS - 5}
-                    assert filled[key] == value or (value, filled[key]) in made[key]
-        assert run.counts.changed == sum(map(len, made.values()))
-        assert run.status in {"complete", "incomplete"}
-        assert run.counts.left == 0 or run.counts.arriving + run.counts.refused == run.counts.left
-
-        with others(path, lived, pause):
-            back = rollback(store, now=NOW, pace=pace())
-        after = dict(ask(path, "SELECT _id, updatedAt FROM services"))
-        for key in {*filled, *after}:
-            match lived[1].last(key):
-                case None if key in made and filled[key] == made[key][-1][1]:
-                    assert made[key][-1][0] == after[key]
-                case None:
-                    assert filled[key] == after[key]
-                case (_, _, "delete", _):
-                    assert key not in after
-                case (_, _, _, value):
-                    assert value == after[key]
-        assert back.counts.changed + back.counts.refused == run.counts.changed
+        lived = nothing_is_lost(store, contents, beside, size=count // 40, pause=rest)
 
     assert ask(path, "PRAGMA integrity_check") == [("ok",)]
     for each in lived:
         assert each.waits[int(len(each.waits) * 0.9)] < (0.5 if mode == "WAL" else 2)
-        assert each.log < 8 * 2**20
+    assert max(logs) < 8 * 2**20
 
 
 # -- the write-ahead log ----------------------------------------------------------------------------------------
@@ -252,47 +149,10 @@ def test_log_does_not_grow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 # -- several workers --------------------------------------------------------------------------------------------
 
-WORKER: Final = """
-    import sys
-    from pathlib import Path
-    from timestamp_guard import Pace, backfill, rollback
-    from timestamp_guard.errors import RunBusy
-    from tests.sqlite_files import GUARD, NOW, REPAIR, opened, slowly
-
-    def told(step):
-        print("step", flush=True)
-
-    pace = slowly(5)
-    pace.throttles = [lambda: float(sys.argv[2])]
-    with opened(Path(sys.argv[1]), timeout=20) as store:
-        print("ready", flush=True)
-        sys.stdin.readline()
-        try:
-            if sys.argv[3] == "rollback":
-                run = rollback(store, now=NOW, pace=pace, progress=told)
-            else:
-                run = backfill(store, GUARD, REPAIR, now=NOW, pace=pace, progress=told)
-            print(run.id, run.status, run.counts.changed)
-        except RunBusy as problem:
-            print("busy", problem)
-"""
-
 
 def plain(path: Path, count: int = 100) -> Path:
     rows = [[f"k{n}", MS - DAY - n, None] for n in range(count)]
     return make(path, "CREATE TABLE services (_id TEXT PRIMARY KEY, createdAt, updatedAt)", rows=rows)
-
-
-def begun(path: Path, pause: float, what: str = "backfill") -> subprocess.Popen[str]:
-    """A worker of another process, in the middle of its work."""
-    worker = spawn(WORKER, path, pause, what)
-    assert worker.stdin is not None
-    assert worker.stdout is not None
-    worker.stdin.write("go\n")
-    worker.stdin.flush()
-    for line in ("ready\n", "step\n", "step\n"):
-        assert line == worker.stdout.readline()
-    return worker
 
 
 @pytest.mark.parametrize("what", ["backfill", "rollback"])
@@ -304,7 +164,7 @@ def test_busy(tmp_path: Path, what: str) -> None:
     if what == "rollback":
         with opened(path) as store:
             backfill(store, GUARD, REPAIR, now=NOW)
-    worker = begun(path, 0.3, what)
+    worker = begun(f"sqlite:///{path}", 0.3, what)
     asked = time.monotonic()
 
     with opened(path) as store:
@@ -322,17 +182,8 @@ def test_all_at_once(tmp_path: Path) -> None:
     Of several processes that begin at the same instant one does the work.
     """
     path = plain(tmp_path / "app.db", 300)
-    workers = [spawn(WORKER, path, 0.02, "backfill") for _ in range(4)]
-    for worker in workers:
-        assert worker.stdout is not None
-        assert "ready\n" == worker.stdout.readline()
-    for worker in workers:
-        assert worker.stdin is not None
-        worker.stdin.write("go\n")
-        worker.stdin.flush()
-    ends = [said(worker).splitlines()[-1] for worker in workers]
 
-    assert [end for end in ends if not end.startswith(("busy", "None complete"))] == ["1 complete 300"]
+    assert ["1 complete 300"] == ends(f"sqlite:///{path}", 4)
     with opened(path) as store:
         assert ["complete"] == [run.status for run in runs(store)]
         assert 300 == len({change.key for _, change in store.ledger.changes(runs(store)[0])})
@@ -349,7 +200,7 @@ def test_killed(tmp_path: Path, what: str) -> None:
     if what == "rollback":
         with opened(path) as store:
             backfill(store, GUARD, REPAIR, now=NOW)
-    worker = begun(path, 0.2, what)
+    worker = begun(f"sqlite:///{path}", 0.2, what)
     os.kill(worker.pid, signal.SIGKILL)
     worker.communicate()
     asked = time.monotonic()

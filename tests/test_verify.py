@@ -13,7 +13,7 @@ from tests.sqlite_files import DAY, MS, ask, do, make, opened
 from timestamp_guard import MemoryStore, Repair, backfill, migrate, rollback, updated_at_guard
 from timestamp_guard.engine.verify import fingerprint, verify
 from timestamp_guard.errors import UsageError
-from timestamp_guard.stores.base import Fingerprint, Held
+from timestamp_guard.stores.base import Fingerprint
 from timestamp_guard.stores.sql.mysql.store import MysqlStore
 from timestamp_guard.stores.sql.postgresql.store import PostgresStore
 
@@ -35,29 +35,8 @@ def served(url: str) -> PostgresStore:
     return PostgresStore(url, "services", encodings="epoch_ms")
 
 
-def test_the_ledger_against_the_rows(url: str) -> None:
-    """
-    Of the records that a run changed it is said how many hold what it wrote, were written since, and are gone.
-    """
-    with served(url) as store:
-        before = fingerprint(store, "updatedAt")
-        run = backfill(store, GUARD, REPAIR)
-        servers.sql(url, 'UPDATE services SET "updatedAt" = "updatedAt" + 1 WHERE id <= 3')
-        quiet = verify(store, GUARD, "updatedAt", against=before)
-        servers.sql(url, "DELETE FROM services WHERE id = 50")
-        found = verify(store, GUARD, "updatedAt", against=before)
-        rollback(store)
-        after = verify(store, GUARD, "updatedAt")
-
-    assert quiet.ok
-    assert {run.id: Held(50, 46, 3, 1)} == found.held
-    assert (True, False, False) == (found.report.ok, found.same, found.ok)
-    assert f"run {run.id}: 46 of 50 records hold what it wrote, 3 were written since, 1 are gone" in str(found)
-    assert {} == after.held
-
-
-@pytest.mark.parametrize("kind", ["postgresql", "sqlite", "memory"])
-def test_a_fingerprint_knows_all_but_the_field(url: str, tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize("kind", ["sqlite", "memory"])
+def test_a_fingerprint_knows_all_but_the_field(tmp_path: Path, kind: str) -> None:
     """
     A fingerprint is the same after a backfill, in whatever order records are stored, and another after any other write.
     """
@@ -68,9 +47,6 @@ def test_a_fingerprint_knows_all_but_the_field(url: str, tmp_path: Path, kind: s
 
     def taken() -> None:
         match kind:
-            case "postgresql":
-                with served(url) as store:
-                    found.append(fingerprint(store, "updatedAt"))
             case "sqlite":
                 with opened(path) as file:
                     found.append(fingerprint(file, "updatedAt"))
@@ -79,9 +55,6 @@ def test_a_fingerprint_knows_all_but_the_field(url: str, tmp_path: Path, kind: s
 
     taken()
     match kind:
-        case "postgresql":
-            with served(url) as store:
-                backfill(store, GUARD, REPAIR)
         case "sqlite":
             with opened(path) as file:
                 backfill(file, GUARD, REPAIR)
@@ -90,7 +63,6 @@ def test_a_fingerprint_knows_all_but_the_field(url: str, tmp_path: Path, kind: s
             records.reverse()
     taken()
     change = "UPDATE services SET name = 'other' WHERE id = 7"
-    servers.sql(url, change)
     do(path, change)
     records[6]["name"] = "other"
     taken()

@@ -64,6 +64,8 @@ ENCODED = ("--updated", "updatedAt", "--encoding", "epoch_ms")
         (["plan", URL, *ENCODED, "--fill", "now", "--also", "in_futur"], "unknown code 'in_futur'"),
         (["backfill", URL, *ENCODED, "--fill", "now", "--pace", "fast"], "--pace: cannot read 'fast'"),
         (["backfill", URL, *ENCODED, "--fill", "now", "--pace", "0s"], "leaves no time to write"),
+        (["backfill", URL, *ENCODED, "--fill", "now", "--max-active", "5"], "is none: leave out --max-active"),
+        (["backfill", URL, *ENCODED, "--fill", "now", "--replica", "mysql://h/app"], "like --max-lag 5s"),
         (["backfill", URL, *ENCODED, "--fill", "now", "--backup", URL[10:]], "is there already"),
         (["backfill", URL, *ENCODED, "--fill", "now", "--key", "createdAt"], "createdAt"),
         (["rollback", URL, "--run", "7"], "no run '7'"),

@@ -18,12 +18,11 @@ from contextlib import closing
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import pytest
 from attrs import asdict, define, frozen
 
-from tests import servers
+from tests import served_tables
 from tests.kill import worker
 from timestamp_guard import _faults as faults
 from timestamp_guard.engine.drive import drive
@@ -79,7 +78,7 @@ KINDS: Final[Mapping[str, Kind]] = {
         locked=frozenset(faults.POINTS),
     ),
     # The server ends the transaction of who is frozen, so nobody waits for its locks.
-    "postgresql": Kind(elsewhere=BATCHES | SIMPLE | ATOMIC, locked=frozenset(), brief=True),
+    **dict.fromkeys(served_tables.KINDS, Kind(elsewhere=BATCHES | SIMPLE | ATOMIC, locked=frozenset(), brief=True)),
 }
 MATRIX: Final = [(kind, point) for kind in KINDS for point in KINDS[kind].points]
 FREEZES: Final = [(kind, point) for kind, point in MATRIX if LONG or kind != "wal"]
@@ -105,14 +104,16 @@ def make(kind: str, folder: Path) -> Path:
             (path / f"{row['_id']}.json").write_text(json.dumps(row), "utf-8")
         return path
     folder.mkdir(parents=True)
-    if kind == "postgresql":
+    if kind in served_tables.KINDS:
+        DATABASES.append(served_tables.created(kind, new_name()))
+        served_tables.make(
+            DATABASES[-1],
+            'CREATE TABLE records (_id varchar(40) PRIMARY KEY, "createdAt" bigint, "updatedAt" bigint)',
+            rows=[[*row.values()] for row in rows(odd=2**62, zero=0)],
+            into="records",
+        )
         path = folder / "app.url"
-        path.write_text(new_database(), "utf-8")
-        with closing(servers.connect(path.read_text("utf-8"))) as user, user.cursor() as cursor:
-            cursor.execute('CREATE TABLE records (_id text PRIMARY KEY, "createdAt" bigint, "updatedAt" bigint)')
-            cursor.executemany(
-                "INSERT INTO records VALUES (%(_id)s, %(createdAt)s, %(updatedAt)s)", rows(odd=2**62, zero=0)
-            )
+        path.write_text(DATABASES[-1], "utf-8")
         return path
     if kind == "json":
         path = folder / "records.jsonl"
@@ -127,16 +128,12 @@ def make(kind: str, folder: Path) -> Path:
 
 
 DATABASES: Final[list[str]] = []
-"""Those that were made, to be dropped in the end."""
+"""The addresses of those that were made, to be dropped in the end."""
 
 
-def new_database(template: str | None = None) -> str:
-    """The address of a new database: an empty one, or a copy of the one at the address *template*."""
-    url, name = servers.postgresql(15), f"kill_{uuid.uuid4().hex}"
-    copied = f" TEMPLATE {urlsplit(template).path[1:]}" if template else ""
-    servers.sql(url, f"CREATE DATABASE {name}{copied}")
-    DATABASES.append(name)
-    return urlsplit(url)._replace(path=f"/{name}").geturl()
+def new_name() -> str:
+    """That of a database which is not there yet."""
+    return f"kill_{uuid.uuid4().hex}"
 
 
 def copied(source: Path, folder: Path) -> Path:
@@ -144,7 +141,8 @@ def copied(source: Path, folder: Path) -> Path:
     shutil.copytree(source.parent, folder)
     path = folder / source.name
     if path.suffix == ".url":
-        path.write_text(new_database(source.read_text("utf-8")), "utf-8")
+        DATABASES.append(served_tables.copied(source.read_text("utf-8"), new_name()))
+        path.write_text(DATABASES[-1], "utf-8")
     return path
 
 
@@ -155,7 +153,7 @@ def tidy() -> Iterator[None]:
     """
     yield
     while DATABASES:
-        servers.sql(servers.postgresql(15), f"DROP DATABASE {DATABASES.pop()} WITH (FORCE)")
+        served_tables.dropped(DATABASES.pop())
 
 
 def records(path: Path) -> dict[Any, str]:

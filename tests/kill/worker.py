@@ -37,8 +37,8 @@ REPLACED = faults.point("example: a file replaced")
 """Between two files of one write of the example adapter."""
 
 LEASE_LOST, LOCKED = 75, 76
-IDLE = "700ms"
-"""How long a server lets a transaction be whose worker is frozen: less than a lease, here too."""
+IDLE: dict[str, Any] = {"postgresql": "700ms", "mysql": 1}
+"""How long a server lets a transaction be whose worker is frozen: no longer than a lease, here too."""
 
 START = parse_instant("2024-06-01T12:00:00Z")
 GUARD = updated_at_guard("updatedAt", "createdAt")
@@ -89,8 +89,9 @@ def work(order: dict[str, Any]) -> dict[str, Any]:
         return made
 
     Path.replace = replaced  # type: ignore[method-assign, assignment]  # the fault
-    if (server := sys.modules.get("timestamp_guard.stores.sql.postgresql.server")) is not None:
-        server.IDLE = IDLE  # type: ignore[attr-defined]  # a constant otherwise
+    for name, idle in IDLE.items():
+        if (server := sys.modules.get(f"timestamp_guard.stores.sql.{name}.server")) is not None:
+            server.IDLE = idle  # type: ignore[attr-defined]  # a constant otherwise
     how: dict[str, Any] = {
         "now": START,
         "pace": Pace(target=0.0, start=2),  # two records in every step: no hold is short enough for more

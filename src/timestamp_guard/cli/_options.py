@@ -126,11 +126,18 @@ class Pacing:
         ),
     ] = None
     max_lag: Annotated[str | None, Parameter(help="Pause while a replica is farther behind than this, like 5s.")] = None
+    replica: Annotated[
+        tuple[str, ...],
+        Parameter(
+            help="The address of a replica that is asked for --max-lag, of MariaDB or MySQL, whose servers do not know how "
+            "far they are behind; can be repeated."
+        ),
+    ] = ()
     max_active: Annotated[
         int | None, Parameter(help="Pause while more sessions than this are at work beside ours.")
     ] = None
     max_log: Annotated[
-        int | None, Parameter(help="Let the server's write-ahead log grow by no more bytes a second than this.")
+        int | None, Parameter(help="Let the server's log of writes grow by no more bytes a second than this.")
     ] = None
     pause_while: Annotated[
         str | None, Parameter(help="Pause while the server answers this question, in SQL, with true.")

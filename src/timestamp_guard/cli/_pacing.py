@@ -30,7 +30,8 @@ def paced(url: str, said: Pacing) -> Iterator[Pace]:
     hold, lag = ensure_meant(said)
     own = [] if said.pause_unless is None else [command(said.pause_unless)]
     asked = {"lag": lag, "active": said.max_active, "log": said.max_log, "while_": said.pause_while}
-    with braking(url, **{name: each for name, each in asked.items() if each is not None}) as brakes:
+    wanted = {name: each for name, each in asked.items() if each is not None}
+    with braking(url, replicas=said.replica, **wanted) as brakes:
         yield Pace(target=None if hold is None else hold.total_seconds(), throttles=[*brakes, *own])
 
 

@@ -174,22 +174,31 @@ def keepers(url: str, chosen: Sequence[str] = ()) -> list[str]:
         server.close()
 
 
-def braking(url: str, **wanted: Any) -> AbstractContextManager[list[Brake]]:
+def braking(url: str, *, replicas: Sequence[str] = (), **wanted: Any) -> AbstractContextManager[list[Brake]]:
     """
-    What makes a run on the server at *url* wait, by the names that :func:`~.sql.postgresql.pacing.braking` gives it.
+    What makes a run on the server at *url* wait, by the names that :func:`~.sql.served.pacing.brakes` gives it;
+    *replicas* are the addresses of those that follow it, where it does not know.
 
     Raises:
         UsageError: the store is no server, or cannot be asked so.
         StoreError: it cannot be reached, or does not tell.
     """
+    if replicas and "lag" not in wanted:
+        msg = "--replica says who is asked for --max-lag: say how far it may be behind, like --max-lag 5s"
+        raise UsageError(msg)
     if not wanted:
         return nullcontext([])
-    if not resolved(url).startswith(POSTGRESQL):
-        msg = f"only PostgreSQL can be asked so, and {shown(url)} is none: leave out {', '.join(map(_option, wanted))}"
-        raise UsageError(msg)
-    from .sql.postgresql.pacing import braking as asked
+    address, asked = resolved(url), [resolved(each) for each in replicas]
+    if address.startswith(POSTGRESQL):
+        from .sql.postgresql import pacing as postgresql
 
-    return asked(resolved(url), **wanted)
+        return postgresql.braking(address, replicas=asked, **wanted)
+    if address.startswith(MYSQL):
+        from .sql.mysql import pacing as mysql
+
+        return mysql.braking(address, replicas=asked, **wanted)
+    msg = f"only a server can be asked so, and {shown(url)} is none: leave out {', '.join(map(_option, wanted))}"
+    raise UsageError(msg)
 
 
 def _option(name: str) -> str:

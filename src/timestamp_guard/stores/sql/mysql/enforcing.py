@@ -21,7 +21,7 @@ from attrs import evolve, field, frozen
 
 from ...._faults import point, reach
 from ....errors import StillBroken, StoreError, UsageError
-from ....ledger import Run
+from ....ledger import Run, enforced_by, made_by
 from ....rules import Guard, present
 from ....targets.held import Division, divide
 from ....targets.typed import mends_typed, speaks_typed
@@ -51,6 +51,7 @@ COPIED: Final = "SHARED: writes wait"
 IN_PLACE: Final = "ALGORITHM=INPLACE, LOCK=NONE"
 COPY: Final = "ALGORITHM=COPY, LOCK=SHARED"
 SHORT: Final = 0.02
+READ_A_SECOND: Final = 1_000_000
 ROWS_A_SECOND: Final = 300_000
 BYTES_A_SECOND: Final = 30_000_000
 MOMENT: Final = "the definition is changed, and no row is looked at"
@@ -180,7 +181,7 @@ class MysqlEnforcing:
         held = [self._keep(wanted, able)] if wanted.keep_current else []
         if wanted.hold_now and parts.clocked.rules:
             held.append(self._by_clock(parts, wanted, able))
-        held += [check] if check is not None else []
+        held += [check, self._proof(parts, wanted, check, able)] if check is not None else []
         held += self._not_null(parts, wanted, able)
         done = all(stage.in_place for stage in held)
         found = held
@@ -189,11 +190,30 @@ class MysqlEnforcing:
         if any(not stage.in_place and not stage.proves for stage in found):
             able.ensure_triggers()
         if gate is not None and not wanted.keep_gate:
-            # Where no ALTER looks at all rows, whoever asks for this has.
-            proves = not any(stage.proves for stage in held)
             over = done and not any(each.name.startswith(self._name("gate", wanted)) for each in able.triggers)
-            found.append(Stage("gate removed", gate.undo, EXCLUSIVE, SHORT, MOMENT, (), over, proves, "gate"))
+            found.append(Stage("gate removed", gate.undo, EXCLUSIVE, SHORT, MOMENT, (), over, removes="gate"))
         return found
+
+    def _proof(self, parts: Division, wanted: Wanted, check: Stage, able: Able) -> Stage:
+        """
+        That no row breaks what the triggers hold from now on: one may have come between the look and them. The server has
+        nothing that could remember it, so the ledger does: before it too, for whoever is killed then looks again first.
+        """
+        run = enforced_by(self.store.ledger.runs(self.store.name))
+        made = made_by(run) if run is not None else []
+        proved = "proof" in made and "check" not in made[made.index("proof") :]
+        said = self._condition(parts, wanted, quoted)
+        rows, _ = able.size
+        return Stage(
+            "proof",
+            (f"SELECT 1 FROM {self.store.table.source} WHERE ({said}) IS NOT TRUE LIMIT 1",),  # noqa: S608 - quoted
+            "none",
+            max(SHORT, rows / READ_A_SECOND),
+            f"about {rows:,} rows are read once, while reads and writes go on",
+            (),
+            check.in_place and proved,
+            proves=True,
+        )
 
     def _not_null(self, parts: Division, wanted: Wanted, able: Able) -> Iterator[Stage]:
         """The table is built anew beside itself, once for each column; by copy where that is asked for."""
@@ -305,7 +325,10 @@ class MysqlEnforcing:
         for statement in stage.statements:
             if statement.startswith("ALTER"):
                 name = stage.name.removeprefix("not null ")
-                self._alter(name, definition.required, statement, tell)
+                self._alter(name, statement, tell, required=True)
+            elif stage.name == "proof":
+                if self.store.server.rows(_raw(statement)):
+                    raise StillBroken(f"{self.store.name} breaks what is to be enforced")
             elif not self._is_there(statement):
                 self._quickly(statement, tell)
             reach(ALTERED)
@@ -357,9 +380,9 @@ class MysqlEnforcing:
             return
         if self._modify(text, how) != stage.statements[0]:
             statement = self._modify(definition.nullable(text), how)
-        self._alter(name, lambda _: None, statement, tell)
+        self._alter(name, statement, tell, required=False)
 
-    def _alter(self, name: str, expected: Callable[[str], str | None], statement: str, tell: Tell) -> None:
+    def _alter(self, name: str, statement: str, tell: Tell, *, required: bool) -> None:
         """
         Alter a column, and see that nothing else of the table is altered.
 
@@ -373,23 +396,36 @@ class MysqlEnforcing:
         def act(_: float) -> None:
             lock.ensure_free()
             ensure_strict(server)
+            if required:
+                self._ensure_whole(name)
             before = self._able().shown
             try:
                 server.run(_raw(statement))
             finally:
                 lock.over()
-            self._compare(name, before, expected)
+            self._compare(name, before, required=required)
 
         try:
             self.locks.take(lock, act, tell)
         except Refused as problem:
             raise StillBroken(f"{self.store.name} breaks what is to be proved: {problem}") from None
 
-    def _compare(self, name: str, before: str, expected: Callable[[str], str | None]) -> None:
+    def _ensure_whole(self, name: str) -> None:
+        """
+        Make sure that no row lacks a value, which the triggers see to from now on: a TIMESTAMP would be given the present
+        time, in a strict session too, and anything else would be found out only when all has been written anew.
+
+        Raises:
+            StillBroken: one does.
+        """
+        said = f"SELECT 1 FROM {self.store.table.source} WHERE {quoted(name)} IS NULL LIMIT 1"  # noqa: S608 - quoted
+        if self.store.server.rows(_raw(said)):
+            raise StillBroken(f"{self.store.name} breaks what is to be proved: {name} is null in some row")
+
+    def _compare(self, name: str, before: str, *, required: bool) -> None:
         after = self._able().shown
         was, held = (definition.columns(each)[name] for each in (before, after))
-        wanted = expected(was)
-        if before.replace(was, held, 1) != after or (wanted is not None and wanted != held):
+        if before.replace(was, held, 1) != after or (required and definition.required(was) != held):
             msg = (
                 f"{self.store.name} was altered otherwise than it was meant to be: {name} is {held}, after {was}; unenforce "
                 f"takes it back"

@@ -36,7 +36,6 @@ class ServerLedger(ServedLedger[Server]):
         with self.server.alone(f"ledger of {self.server.schema}"):
             identity = "bigint NOT NULL AUTO_INCREMENT"
             for name, said in (
-                (RUNS, f"id {identity} PRIMARY KEY, version bigint NOT NULL, `key` longtext, {self._declared()}"),
                 (
                     CHANGES,
                     (
@@ -51,6 +50,8 @@ class ServerLedger(ServedLedger[Server]):
                         f"PRIMARY KEY (run, id), KEY (id)"
                     ),
                 ),
+                # The last one: each is committed by itself, and where this one is there is a ledger.
+                (RUNS, f"id {identity} PRIMARY KEY, version bigint NOT NULL, `key` longtext, {self._declared()}"),
             ):
                 if not self.server.columns(name):
                     self.server.run(f"CREATE TABLE IF NOT EXISTS {self.server.address(name)} ({said}) {AS}")

@@ -13,6 +13,7 @@ rows that others hold          `SKIP LOCKED` from 10.6     `SKIP LOCKED` from 8.
 the longest statement          `max_statement_time`        `max_execution_time`, of reads
 a frozen worker                `idle_transaction_timeout`  `wait_timeout` of the session
 the isolation of a session     `tx_isolation` too          `transaction_isolation`
+a session that only reads      `tx_read_only` too          `transaction_read_only`
 a lock that is not free        1205                        1205, or 3572 with `NOWAIT`
 a broken CHECK                 4025                        3819
 =============================  ==========================  ==============================
@@ -22,9 +23,9 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from ....errors import MissingExtra, StoreError, StoreFull, StoreLocked, StoreMissing, StoreReadOnly, UsageError
@@ -33,6 +34,8 @@ from ..connection import Parameters, Prepared
 from ..served.server import ConnectionLost, Refused
 
 __all__ = ["Server", "is_address", "name_of", "quoted"]
+
+T = TypeVar("T")
 
 SCHEMES: Final = ("mysql://", "mariadb://")
 
@@ -86,6 +89,7 @@ class Server:
         self.schema: str = self._given["database"] or ""
         self.kind = "MySQL"
         self._open = False
+        self._alone = False
         self._connection: Any = None
         self.connect()
 
@@ -130,11 +134,14 @@ class Server:
             if self.kind == "MariaDB"
             else "max_execution_time = 0, "
         )
-        isolation = "tx_isolation" if self.kind == "MariaDB" else "transaction_isolation"
+        transaction = "tx" if self.kind == "MariaDB" else "transaction"
         with self._named():
-            # A second is the shortest wait that there is. DEFAULT would be what the server is set to, not what it is by itself.
+            # A second is the shortest wait that there is; with none, MariaDB fails at rows that are to be passed over. DEFAULT
+            # would be what the server is set to, not what it is by itself.
             self._driven(
-                f"SET SESSION time_zone = '+00:00', sql_mode = '{MODE}', {more}{isolation} = 'READ-COMMITTED', "
+                f"SET SESSION time_zone = '+00:00', sql_mode = '{MODE}', {more}{transaction}_isolation = 'READ-COMMITTED', "
+                # Of the session: a statement that makes or drops a table ends a transaction that is only to read.
+                f"{transaction}_read_only = {int(self.read_only)}, "
                 f"innodb_lock_wait_timeout = 1, lock_wait_timeout = {max(1, round(self.timeout))}, "
                 f"sql_safe_updates = 0, sql_select_limit = {2**64 - 1}, div_precision_increment = 4, "
                 f"group_concat_max_len = 1048576, timestamp = DEFAULT, autocommit = 1, @timestamp_guard_bypass = 1"
@@ -164,6 +171,12 @@ class Server:
         """Run a statement and fetch all it gives."""
         return list(self._ran(statement, parameters).fetchall())
 
+    def named(self, sql: str) -> list[dict[str, Any]]:
+        """Run a statement and fetch all it gives, by the names of the columns."""
+        cursor = self._even_if_lost(lambda: self._driven(sql))
+        names = [each[0] for each in cursor.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
     def stream(self, statement: Prepared) -> Iterator[tuple[Any, ...]]:
         """Run a statement and fetch what it gives one by one; nothing else can be run meanwhile."""
         with self._named():
@@ -184,8 +197,26 @@ class Server:
         for value in given.values() if isinstance(given, dict) else given:
             if isinstance(value, str):
                 _ensure_text(value)
+        if sql.startswith(("SELECT", "SHOW")):
+            return self._even_if_lost(lambda: self._driven(sql, given))
         with self._named():
             return self._driven(sql, given)
+
+    def _even_if_lost(self, ask: Callable[[], T]) -> T:
+        """Ask again where the connection was lost while nobody used it: nothing had begun on it."""
+        try:
+            with self._named():
+                return ask()
+        except ConnectionLost as lost:
+            if self._open or self._alone:
+                raise
+            self.close()
+            try:
+                self.connect()
+            except StoreError:
+                raise lost from None
+        with self._named():
+            return ask()
 
     def _driven(self, sql: Any, given: Any = None) -> Any:
         cursor = self._connection.cursor()
@@ -197,12 +228,15 @@ class Server:
     @contextlib.contextmanager
     def reading(self) -> Iterator[None]:
         """One view of the data, whatever is written meanwhile."""
-        with self._named():
+
+        def begin() -> None:
             self._driven("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             if self.kind == "MariaDB":
                 # Python may think for long between two reads; nobody waits for a reader.
                 self._driven("SET SESSION idle_transaction_timeout = 0")
             self._driven("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
+
+        self._even_if_lost(begin)
         self._open = True
         try:
             yield
@@ -216,8 +250,7 @@ class Server:
         """A transaction: all of it, or nothing."""
         if self.read_only:
             raise StoreReadOnly(f"{self._label} was opened to be read only")
-        with self._named():
-            self._driven("START TRANSACTION READ WRITE")
+        self._even_if_lost(lambda: self._driven("START TRANSACTION READ WRITE"))
         self._open = True
         try:
             yield 0
@@ -245,11 +278,13 @@ class Server:
         ((said,),) = self.rows("SELECT GET_LOCK(?, ?)", (name, max(1, round(self.timeout))))
         if said != 1:
             raise StoreLocked(f"{self._label} is being worked on by another process: {what}")
+        self._alone = True  # a new connection would not be
         try:
             yield
         finally:
             with contextlib.suppress(StoreError):
                 self.rows("SELECT RELEASE_LOCK(?)", (name,))
+            self._alone = False
 
     def _end(self, how: str) -> None:
         """End a transaction that an error may have ended already."""

@@ -216,6 +216,13 @@ class Writer:
         """How many changes are in a stretch."""
         return Prepared(f"SELECT count(*) FROM {self.changes} AS c WHERE {self._stretch}")  # noqa: S608 - ours
 
+    def locked_at_once(self) -> Prepared:
+        """Lock the rows of a stretch, or fail where somebody else has one."""
+        return Prepared(
+            f"SELECT count(*) FROM {self.changes} AS c STRAIGHT_JOIN {self.plain} ON {self._same()} "  # noqa: S608 - quoted
+            f"WHERE {self._stretch} FOR UPDATE NOWAIT"
+        )
+
     def undo(self, column: Column) -> Prepared:
         """Give a stretch of changes back, where the row still holds what was written."""
         return Prepared(

@@ -23,7 +23,7 @@ from ....predicate import Fault, violations
 from ....repairs import Mend, needs
 from ....rules import At, Field, Guard, Moment, Now, Pair
 from ....targets.typed import mends_typed, speaks_typed
-from ...base import Assessment, Clock, Page, Probe, Sample, Step, Survey
+from ...base import Assessment, Clock, Downstream, Fingerprint, Held, Page, Probe, Sample, Step, Survey
 from ..connection import Prepared
 from ..served.server import Refused
 from ..served.store import ENOUGH, PATIENCE_NS, ServedStore, key_of
@@ -32,6 +32,7 @@ from .enforcing import MysqlEnforcing
 from .guard import MysqlGuard, written
 from .ledger import ServerLedger
 from .probing import probe
+from .proving import downstream, fingerprint, held
 from .server import Server, quoted
 from .statements import NUMBER, Look, Statements, Writer, by_server, held_by
 from .table import Column, Table, reflect
@@ -286,6 +287,25 @@ class MysqlStore(ServedStore[Column, Window]):
             said.append(f"{', '.join(kept_)} would follow the present time (ON UPDATE), and is kept as it is")
         said += [f"trigger {each.name} will be set off by each write" for each in self.table.triggers if each.on_update]
         return said
+
+    def downstream(self, job: Job) -> Downstream | None:
+        """What a backfill means for replicas, change feeds, and who syncs by the field."""
+        if not self._sql(job):
+            return None
+        said, column = self._statements(job, skipping=False), self.table.column(job.field)
+        values = said.values(job, job.moment(self.now()))
+        return self._lasting(lambda: downstream(self.server, self._writer, column, said, values))
+
+    # -- proof
+
+    def held(self, run: Run) -> Held:
+        """What became of the rows that *run* changed."""
+        writer = self._writer_of(self._as_it_was(run))
+        return self._lasting(lambda: held(self.server, writer, run))
+
+    def fingerprint(self, without: str) -> Fingerprint:
+        """A sum over all rows, of all columns but one and those that are computed; the same in any order."""
+        return self._lasting(lambda: fingerprint(self.server, self._writer, without))
 
     # -- finding
 
@@ -558,6 +578,13 @@ class MysqlStore(ServedStore[Column, Window]):
 
     def _twice(self, table: ServedTable[Column]) -> Prepared:
         return self._writer_of(table).twice()
+
+    def _restore(self, table: ServedTable[Column], column: Column, values: Mapping[str, Any]) -> tuple[int, int, int]:
+        if values["bottom"] < values["top"]:
+            # Of two that wait for each other the server ends the one with fewer rows, which is the user: so nobody is
+            # waited for while others may wait for us.
+            self.server.rows(self._writer_of(table).locked_at_once(), values)
+        return super()._restore(table, column, values)
 
     def _counted(self, table: ServedTable[Column], column: Column, values: Mapping[str, Any]) -> tuple[int, int, int]:
         writer = self._writer_of(table)

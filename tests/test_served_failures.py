@@ -11,6 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -24,12 +25,16 @@ from timestamp_guard import backfill, check, rollback
 from timestamp_guard.errors import LeaseLost, StoreError, TimestampGuardError
 from timestamp_guard.ledger import freeze
 
-from .postgresql_tables import DAY, GUARD, MS, NOW, OURS, REPAIR, fill, make, opened
+from .postgresql_tables import DAY, GUARD, MS, NOW, OURS, REPAIR
+from .served_tables import KINDS, by_way_of, cut_off, dump, fill, make, opened, own_server, server
 from .sqlite_files import slowly
 
-TABLE: Final = 'CREATE TABLE services (_id text PRIMARY KEY, "createdAt" bigint, "updatedAt" bigint, note text)'
+TABLE: Final = 'CREATE TABLE services (_id varchar(40) PRIMARY KEY, "createdAt" bigint, "updatedAt" bigint, note text)'
 ROWS: Final = [[f"k{n}", MS - DAY * n, None if n % 3 else 0, "note"] for n in range(1, 17)]
 SIZE: Final = 5
+LEASE: Final = timedelta(seconds=2)
+"""What is waited for where a run could not be given up, since its owner lives."""
+
 ENCODINGS: Final = ("epoch_ms", "epoch_ms/us")
 """Judged by the server, and row by row in Python."""
 
@@ -39,12 +44,12 @@ CUTS: Final = 200 if LONG else 12
 POINTS: Final = [name for name in faults.POINTS if name.startswith("server: ")]
 
 
-@pytest.fixture
-def url() -> Iterator[str]:
+@pytest.fixture(params=KINDS)
+def url(request: pytest.FixtureRequest) -> Iterator[str]:
     """
     A database with a table to fill.
     """
-    with servers.database(servers.postgresql(15)) as made:
+    with servers.database(server(request.param)) as made:
         yield make(made, TABLE, rows=ROWS)
 
 
@@ -53,7 +58,7 @@ def afresh(url: str) -> None:
     with servers.connect(url) as user:
         user.execute(f"DROP TABLE IF EXISTS {', '.join(OURS)} CASCADE")
         user.execute("TRUNCATE services")
-        fill(user, "services", ROWS)
+    fill(url, "services", ROWS)
 
 
 def state(url: str) -> Any:
@@ -73,9 +78,9 @@ def act(url: str, name: str, encoding: str) -> None:
     """A backfill or a rollback in some steps, over a connection of its own."""
     with opened(url, encodings=encoding) as store:
         if name == "backfill":
-            backfill(store, GUARD, REPAIR, now=NOW, pace=slowly(SIZE))
+            backfill(store, GUARD, REPAIR, now=NOW, pace=slowly(SIZE), lease=LEASE)
         else:
-            rollback(store, now=NOW, pace=slowly(SIZE))
+            rollback(store, now=NOW, pace=slowly(SIZE), lease=LEASE)
 
 
 ACTS: Final = ("backfill", "rollback")
@@ -104,15 +109,6 @@ def in_the_end(url: str, name: str, encoding: str, again: Callable[[], str] | No
 
 
 # -- one backend ------------------------------------------------------------------------------------------------
-
-
-def cut_off(url: str) -> None:
-    """End the connections of the library."""
-    servers.sql(
-        url,
-        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'timestamp_guard' "
-        "AND datname = current_database()",
-    )
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
@@ -148,8 +144,8 @@ def test_terminated_now_and_then(url: str) -> None:
     """
     A run goes on by itself however often its connection is ended.
     """
-    servers.sql(url, f"INSERT INTO services SELECT 'x' || n, {MS} - n FROM generate_series(1, 400) n")
-    first = servers.sql(url, "SELECT md5(string_agg(t::text, ',' ORDER BY _id)) FROM services t")
+    fill(url, "services", [[f"x{n}", MS - n, None, None] for n in range(400)])
+    first = dump(url)
     stop = threading.Event()
     times = [0]
 
@@ -184,7 +180,7 @@ def test_terminated_now_and_then(url: str) -> None:
     assert (("complete", 416), ("complete", 416)) == (
         (run.status, run.counts.changed), (back.status, back.counts.changed)
     )  # fmt: skip
-    assert first == servers.sql(url, "SELECT md5(string_agg(t::text, ',' ORDER BY _id)) FROM services t")
+    assert first == dump(url)
     assert times[0] > 3
 
 
@@ -213,8 +209,7 @@ def wire(url: str) -> Iterator[tuple[Proxy, str]]:
     """
     parts = urlsplit(servers.tcp(url))
     with proxy((parts.hostname or "127.0.0.1", parts.port or 5432)) as made:
-        netloc = f"{parts.netloc.rpartition('@')[0]}@127.0.0.1:{made.port}"
-        yield made, parts._replace(netloc=netloc, query="sslmode=disable&gssencmode=disable").geturl()
+        yield made, by_way_of(url, made.port)
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
@@ -249,63 +244,65 @@ def test_cut(url: str, wire: tuple[Proxy, str], name: str, encoding: str) -> Non
 # -- the server -------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def own() -> Iterator[servers.Server]:
+@pytest.fixture(scope="module", params=KINDS)
+def own(request: pytest.FixtureRequest) -> Iterator[tuple[servers.Server, str]]:
     """
-    A server that may end.
+    A server that may end, and a database there.
     """
-    with servers.own_postgresql(15) as server:
-        make(server.url, TABLE, rows=ROWS)
-        yield server
+    # By TCP, for PyMySQL never closes a Unix socket that it could not connect.
+    with own_server(request.param) as made, servers.database(servers.tcp(made.url)) as url:
+        yield made, make(url, TABLE, rows=ROWS)
 
 
 @pytest.mark.parametrize("point", POINTS)
-def test_server_killed(own: servers.Server, point: str) -> None:
+def test_server_killed(own: tuple[servers.Server, str], point: str) -> None:
     """
     A server that ends at once and comes again during a run is no end of the run.
     """
-    afresh(own.url)
-    wanted = calm(own.url, "epoch_ms")
+    made, url = own
+    afresh(url)
+    wanted = calm(url, "epoch_ms")
     struck = []
 
     def hook(at: str) -> None:
         reached.append(at)
         if at == point and reached.count(point) == 2:
-            own.kill()
-            own.start()
+            made.kill()
+            made.start()
             struck.append(at)
 
     for name, end in zip(ACTS, wanted, strict=True):
         reached: list[str] = []
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(faults, "hook", hook)
-            assert 1 == in_the_end(own.url, name, "epoch_ms")
-        assert end == state(own.url)
+            assert 1 == in_the_end(url, name, "epoch_ms")
+        assert end == state(url)
     assert struck
 
 
-def test_server_away(own: servers.Server) -> None:
+def test_server_away(own: tuple[servers.Server, str]) -> None:
     """
     Where the server stays away that is said, and the run goes on when it is there again.
     """
-    afresh(own.url)
-    wanted = calm(own.url, "epoch_ms")
+    made, url = own
+    afresh(url)
+    wanted = calm(url, "epoch_ms")
     left = [1]
 
     def hook(at: str) -> None:
         if at == "server: step saved" and left and left.pop():
-            own.kill()
+            made.kill()
 
-    with opened(own.url) as store:
+    with opened(url) as store:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(faults, "hook", hook)
             began = time.monotonic()
             with pytest.raises(TimestampGuardError, match="cannot be reached|was lost"):
                 backfill(store, GUARD, REPAIR, now=NOW, pace=slowly(SIZE))
             assert time.monotonic() - began < 30
-        own.start()
+        made.start()
         with pytest.MonkeyPatch.context() as patch:
             # Its owner is this process, which lives: so its lease is waited out.
             patch.setattr("timestamp_guard.engine.lease.dead", lambda _: True)
             backfill(store, GUARD, REPAIR, now=NOW, pace=slowly(SIZE))
-    assert wanted[0] == state(own.url)
+    assert wanted[0] == state(url)
