@@ -18,7 +18,7 @@ from ..job import Job
 from ..ledger import Counts, Ledger, Run, Status, undone_by
 from ..repairs import Repair
 from ..rules import Guard
-from ..stores.base import BatchStore, Clock, Source
+from ..stores.base import BatchStore, Clock, Source, Step
 from . import sharing
 from .drive import clock_of, drive
 from .lease import LEASE, acquire, me, release, renewed
@@ -81,9 +81,12 @@ def backfill(
     clock = clock_of(now, store, guard)
     driven = drive(store, ledger)
     job = job_for(store, guard, repair, clock())
-    if shared:
-        _ensure_shareable(driven, most)
     run = _unfinished(driven)
+    if shared:
+        ensure_divisible(driven)
+    if most is not None and (shared or (run is not None and run.shared)):
+        msg = "most= stops a run that one worker fills, to be looked at: leave it out where several share the run"
+        raise UsageError(msg)
     if run is None:
         if not driven.prepare(job, clock):
             return _nothing(driven, job, clock)
@@ -106,19 +109,6 @@ def backfill(
     job = evolve(job, pinned=run.now)
     worker = _Worker(driven, job, clock, pace or Pace(), lease, progress, most)
     return worker.share(run) if shared or run.shared else worker.work(run)
-
-
-def _ensure_shareable(driven: BatchStore, most: int | None) -> None:
-    """
-    Make sure that several workers can share a run.
-
-    Raises:
-        UsageError: they cannot.
-    """
-    ensure_divisible(driven)
-    if most is not None:
-        msg = "most= stops a run that one worker fills, to be looked at: leave shared= out until it goes on"
-        raise UsageError(msg)
 
 
 def _begin(driven: BatchStore, job: Job, clock: Clock, lease: timedelta, *, shared: bool) -> Run:
@@ -188,10 +178,7 @@ class _Worker:
                 if not swept:
                     stopped = evolve(run, status="stopped", reason=WAITING, owner=None, lease_until=0)
                     return self.driven.ledger.save(stopped)
-                reach(SWEPT)
-                following = self._judge(run)
-                reach(SURVEYED)
-                run = self.driven.ledger.save(following)
+                run = self.driven.ledger.save(self._surveyed(run))
                 if not run.open:
                     _log.info("%s", run)
                     return run
@@ -206,27 +193,21 @@ class _Worker:
 
     def share(self, run: Run) -> Run:
         """Work beside others, each in a range of its own, until a survey finds nothing, or no fewer."""
-        job, clock, step = self.job, self.clock, self.driven.step
-        return sharing.Sharing(
-            self.driven,
-            lambda current, limit: step(job, current, clock, limit),
-            self._judge,
-            self.pace,
-            self.lease,
-            self.progress,
-        ).work(run)
+        return sharing.Sharing(self.driven, self._step, self._surveyed, self.pace, self.lease, self.progress).work(run)
+
+    def _step(self, run: Run, limit: int) -> Step:
+        return self.driven.step(self.job, run, self.clock, limit)
+
+    def _surveyed(self, run: Run) -> Run:
+        """What becomes of a run whose sweep is over."""
+        reach(SWEPT)
+        following = self._judge(run)
+        reach(SURVEYED)
+        return following
 
     def _sweep(self, run: Run, began: Counts) -> tuple[Run, bool]:
         """Go through the store once, from where the run stands; whether that came to its end."""
-        job, clock = self.job, self.clock
-        for stands in walk(
-            lambda current, limit: self.driven.step(job, current, clock, limit),
-            run,
-            self.driven,
-            self.pace,
-            self.lease,
-            self.progress,
-        ):
+        for stands in walk(self._step, run, self.driven, self.pace, self.lease, self.progress):
             run = stands
             breaker(self.driven.ledger, run, began)
             if self.most is not None and run.counts.changed - began.changed >= self.most:

@@ -18,7 +18,7 @@ from typing import Final
 from attrs import evolve
 
 from .._faults import point, reach
-from ..errors import LeaseLost, RunBusy, StoreFull, TooManyFailures, UsageError, WriteUndone
+from ..errors import LeaseLost, RunBusy, StoreFull, StoreLocked, TooManyFailures, UsageError, WriteUndone
 from ..ledger import Counts, Cursor, Run, SharedLedger, find, lost, ranges_of, standing, together
 from ..stores.base import BatchStore, Divisible, Step
 from .lease import acquire, free, me, release, renewed, who
@@ -51,9 +51,7 @@ LOOK: Final = 0.2
 RANGE_BEGUN: Final = point("range begun")
 RANGE_DONE: Final = point("range done")
 RANGE_ENDED: Final = point("range ended")
-SHARED_SWEPT: Final = point("shared: swept")
-SHARED_SURVEYED: Final = point("shared: surveyed")
-DIVIDED: Final = point("shared: divided")
+DIVIDED: Final = point("run divided")
 
 _log = logging.getLogger("timestamp_guard")
 
@@ -195,7 +193,10 @@ class Sharing:
         """A range that nobody works on, left by another worker or given out now; None where there is none."""
         for each in ranges:
             if free(each):
-                return self.ledger.claim(each, me(), renewed(each, self.lease).lease_until)
+                with contextlib.suppress(
+                    StoreLocked
+                ):  # by a transaction of who was frozen in it: the server will end it
+                    return self.ledger.claim(each, me(), renewed(each, self.lease).lease_until)
         if run.cursor == run.until or not free(run) or not isinstance(self.store, Divisible):
             return None
         until = self.store.reach(run.cursor, run.until, STEPS * self.pace.size * self._width)
@@ -289,9 +290,7 @@ class Sharing:
         try:
             if self.progress is not None:
                 self.progress(Step(run, done=True))
-            reach(SHARED_SWEPT)
             following = self.judge(run)
-            reach(SHARED_SURVEYED)
             end = end_of(self.store) if following.open else None
             self.ledger.save(evolve(following, until=end, owner=None, lease_until=0))
         except LeaseLost:

@@ -105,7 +105,7 @@ class ServedLedger(SqlLedger, Generic[S]):
         return {"key": list(self.key), "kinds": kinds}
 
     def _remembered(self, run: Run) -> tuple[tuple[str, ...], Mapping[str, Kind]]:
-        ((text,),) = self.server.rows(f'SELECT "key" FROM {self._runs} WHERE id = ?', (run.id,))  # noqa: S608 - our own name
+        ((text,),) = self.server.rows(f'SELECT "key" FROM {self._runs} WHERE id = ?', (run.whole,))  # noqa: S608 - our own name
         try:
             said = json.loads(text)
             key, kinds = said["key"], dict(said["kinds"])
