@@ -6,13 +6,19 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
+import psycopg
+import pymysql
 import pytest
 from attrs import evolve
 from hypothesis import HealthCheck, given, settings
@@ -584,3 +590,86 @@ def test_canary_is_not_shared(url: str) -> None:
 
     with opened(url) as store, pytest.raises(UsageError, match="leave it out where several share the run"):
         backfill(store, GUARD, REPAIR, now=NOW, most=5, shared=True)
+
+
+def command(*words: str) -> subprocess.Popen[str]:
+    """The command line."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "timestamp_guard", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent / "src")},
+    )
+
+
+MEANT: Final = (  # noqa: SIM905 - as it is typed
+    "--table services --updated updatedAt --created createdAt --encoding epoch_ms --fill createdAt --pace 1ms"
+).split()
+
+
+def at_work(url: str, filling: subprocess.Popen[str], count: int) -> None:
+    """Wait until so many processes are at it."""
+    while filling.poll() is None:
+        with contextlib.suppress(psycopg.Error, pymysql.Error):  # the ledger is not there yet
+            if ask(url, "SELECT count(DISTINCT owner) FROM timestamp_guard_runs WHERE parent IS NOT NULL") == count:
+                return
+        time.sleep(0.02)
+    pytest.fail(f"it ended before there were {count}: {filling.communicate()}")
+
+
+def test_on_the_command_line(url: str) -> None:
+    """
+    `--workers` has several processes fill a table, of which `runs` tells; they end with it, and say one thing.
+    """
+    plain(url, 20_000)
+    filling = command("backfill", url, *MEANT, "--pause-unless", "sleep 0.1", "--workers", "3")
+    at_work(url, filling, 3)
+
+    listed, shown = (command("runs", *words, url).communicate()[0] for words in ((), ("show", "1")))
+    refused = command("backfill", url, *MEANT)
+    answer = refused.communicate()
+
+    assert "backfill 1, running" in listed
+    assert re.search(", [123] at work", listed)
+    assert "filled so far: process" in shown
+    assert 3 == refused.returncode
+    assert "share the work with" in answer[1]
+    assert ("services: backfill 1, complete: 17,142 filled\n", "") == filling.communicate()
+    assert 0 == filling.returncode
+
+
+def test_interrupted(url: str) -> None:
+    """
+    Ctrl-C ends all of them; the same command goes on.
+    """
+    plain(url, 20_000)
+    filling = command("backfill", url, *MEANT, "--pause-unless", "sleep 0.1", "--workers", "2")
+    at_work(url, filling, 2)
+
+    filling.send_signal(signal.SIGINT)
+
+    assert "call the same command again" in filling.communicate()[1]
+    assert 130 == filling.returncode
+    assert 0 == ask(url, "SELECT count(*) FROM timestamp_guard_runs WHERE owner IS NOT NULL")
+    again = command("backfill", url, *MEANT, "--workers", "2")
+    assert "services: backfill 1, complete: 17,142 filled\n" == again.communicate()[0]
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (("--workers", "0"), "--workers: wanted 1 or more, found 0"),
+        (("--workers", "2", "--canary"), "--canary is filled by one process: leave --workers out"),
+    ],
+)
+def test_wrong_words(url: str, words: tuple[str, ...], problem: str) -> None:
+    """
+    What cannot be meant is refused before anything is written.
+    """
+    plain(url, 10)
+
+    refused = command("backfill", url, *MEANT, *words)
+
+    assert problem in refused.communicate()[1]
+    assert 2 == refused.returncode

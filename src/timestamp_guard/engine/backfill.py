@@ -15,7 +15,7 @@ from attrs import evolve
 from .._faults import point, reach
 from ..errors import LeaseLost, RunBusy, StoreFull, TooManyFailures, UsageError, WriteUndone
 from ..job import Job
-from ..ledger import Counts, Ledger, Run, Status, undone_by
+from ..ledger import Counts, Ledger, Run, Status, find, undone_by
 from ..repairs import Repair
 from ..rules import Guard
 from ..stores.base import BatchStore, Clock, Source, Step
@@ -27,7 +27,7 @@ from .plan import job_for
 from .sharing import end_of, ensure_alone, ensure_divisible
 from .walk import Progress, breaker, walk
 
-__all__ = ["WAITING", "backfill"]
+__all__ = ["WAITING", "backfill", "join"]
 
 SWEEPS: Final = 3
 """How often a run goes through the store for what came or was refused meanwhile."""
@@ -109,6 +109,27 @@ def backfill(
     job = evolve(job, pinned=run.now)
     worker = _Worker(driven, job, clock, pace or Pace(), lease, progress, most)
     return worker.share(run) if shared or run.shared else worker.work(run)
+
+
+def join(
+    store: Source, guard: Guard, repair: Repair, number: int, *, pace: Pace | None = None, lease: timedelta = LEASE
+) -> Run:
+    """
+    Work on the shared run of that number, which another process began, until it is over.
+
+    Raises:
+        UnknownName: there is no such run.
+        PlanChanged: it was planned differently.
+        StoreError: the store could not be read or written.
+        TooManyFailures: too large a share of the writes failed.
+    """
+    clock = clock_of(None, store, guard)
+    driven = drive(store)
+    ensure_divisible(driven)
+    run = find(driven.ledger, number, driven.name)
+    job = job_for(store, guard, repair, run.now)
+    run.same_plan(job)
+    return _Worker(driven, job, clock, pace or Pace(), lease, None, None).share(run)
 
 
 def _begin(driven: BatchStore, job: Job, clock: Clock, lease: timedelta, *, shared: bool) -> Run:

@@ -27,15 +27,15 @@ from .walk import Progress, breaker, walk
 
 __all__ = ["Sharing", "closed", "end_of", "ensure_alone", "ensure_divisible", "shared"]
 
-STEPS: Final = 20
-"""So many steps are a range, where every record is to be mended."""
+STEPS: Final = 4
+"""So many steps are a range at first, where every record is to be mended: wider ones come of themselves, see below."""
 
 SHORT: Final = 1.0
 LONG: Final = 4.0
-"""A range is meant to take so many seconds, at least and at most: to take one costs as much as a step."""
+"""A range is meant to take so many seconds, at least and at most: to take one costs about as much as a step."""
 
-WIDEST: Final = 64
-"""Where there is little to mend, a range is at most so many times as wide."""
+WIDEST: Final = 256
+"""A range is at most so many times as wide as the first one."""
 
 PATIENCE: Final = 20
 """
@@ -47,6 +47,9 @@ TRIES: Final = 10
 
 LOOK: Final = 0.2
 """How many seconds a worker that has nothing to do waits before it looks again."""
+
+QUIET: Final = 5.0
+"""So many seconds it waits without a word."""
 
 RANGE_BEGUN: Final = point("range begun")
 RANGE_DONE: Final = point("range done")
@@ -171,7 +174,7 @@ class Sharing:
         self._width = 1
         self._did = Counts()
         self._patience = PATIENCE
-        self._said = False
+        self._waited, self._said = 0.0, False
 
     def work(self, run: Run) -> Run:
         """Take ranges until the run is over, or stopped."""
@@ -212,7 +215,7 @@ class Sharing:
 
     def _mend(self, run: Run, mine: Run, ranges: Sequence[Run]) -> None:
         """Do a range, and add it to the run."""
-        self._said = False
+        self._waited, self._said = 0.0, False
         began, since = mine.counts, time.monotonic()
         before = evolve(
             began,
@@ -273,12 +276,11 @@ class Sharing:
                 return
 
     def _wait(self, run: Run, ranges: Sequence[Run]) -> None:
-        """Give the others time, and say so once."""
-        if not self._said:
+        """Give the others time; where it takes longer, say so once."""
+        self._waited += LOOK
+        if not self._said and self._waited > QUIET:
             names = ", ".join(sorted({who(each) for each in (*ranges, run) if each.owner is not None}))
-            _log.warning(
-                "%s: nothing left to take in sweep %s of run %s; waiting for %s", run.table, run.sweep, run.id, names
-            )
+            _log.warning("%s: nothing is left to take in sweep %s; waiting for %s", run.table, run.sweep, names)
             self._said = True
         time.sleep(LOOK)
 
