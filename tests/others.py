@@ -1,7 +1,7 @@
 """
 Other processes beside the library, and what they must find: users who write, and workers of the library itself.
 
-`python -m tests.others write|work ...`; a store is named by its address, one of SQLite too.
+`python -m tests.others write|work|share ...`; a store is named by its address, one of SQLite too.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -167,6 +168,7 @@ def nothing_is_lost(
     *,
     size: int,
     pause: float,
+    shared: bool = False,
 ) -> list[Lived]:
     """
     Fill a table and give it back while users write, and look at every row: what users wrote is there; what they did not
@@ -181,7 +183,7 @@ def nothing_is_lost(
         return found
 
     with beside(lived):
-        run = backfill(store, GUARD, REPAIR, now=NOW + 10**12, pace=pace())
+        run = backfill(store, GUARD, REPAIR, now=NOW + 10**12, pace=pace(), shared=shared)
     filled = contents()
     made: dict[str, list[Any]] = {}
     for _, change in reversed(store.ledger.changes(run)):
@@ -280,11 +282,30 @@ def work(url: str, pause: float, what: str) -> None:
             print("busy", problem)  # noqa: T201 - as above
 
 
+def share(url: str, pause: float, lease: float, now: int) -> None:
+    """Fill a table in small steps beside others, when told to go, and tell of each."""
+
+    def told(_: Step) -> None:
+        print("step", flush=True)  # noqa: T201 - heard by who started it
+
+    pace = slowly(3)
+    pace.throttles = [lambda: pause]
+    with served_tables.opened(url, timeout=20) as store:
+        print("ready", flush=True)  # noqa: T201 - as above
+        sys.stdin.readline()
+        run = backfill(
+            store, GUARD, REPAIR, now=now, pace=pace, progress=told, shared=True, lease=timedelta(seconds=lease)
+        )
+        print(run.id, run.status, run.counts.changed)  # noqa: T201 - as above
+
+
 if __name__ == "__main__":
     match sys.argv[1:]:
         case ["write", url, number, stop, rows, rest]:
             write(url, int(number), Path(stop), int(rows), float(rest))
+        case ["share", url, pause, lease, now]:
+            share(url, float(pause), float(lease), int(now))
         case ["work", url, pause, what]:
             work(url, float(pause), what)
         case unknown:
-            sys.exit(f"write or work, not {unknown}")
+            sys.exit(f"write, work or share, not {unknown}")

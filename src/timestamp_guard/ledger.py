@@ -13,10 +13,10 @@ import operator
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
 from decimal import Decimal
-from typing import Any, Final, Literal, Protocol, TypeAlias
+from typing import Any, Final, Literal, Protocol, TypeAlias, runtime_checkable
 from zoneinfo import ZoneInfo
 
-from attrs import asdict, evolve, frozen
+from attrs import asdict, evolve, fields, frozen
 
 from .errors import LeaseLost, LedgerError, PlanChanged, RunBusy, UnknownName
 from .instants import ABSENT, Raw, brief, show
@@ -33,6 +33,7 @@ __all__ = [
     "MemoryLedger",
     "Quarantined",
     "Run",
+    "SharedLedger",
     "Status",
     "freeze",
     "thaw",
@@ -49,6 +50,9 @@ Status: TypeAlias = Literal["running", "complete", "incomplete", "stopped"]
 
 PURGED: Final = "what it changed was purged"
 """Why a run cannot be taken back that could be once."""
+
+SPACE: Final = 2**32
+"""So many numbers the changes of a range have for themselves; those of a run of one worker lie below."""
 
 VERSION: Final = 1
 """The version of the ledger's form."""
@@ -128,6 +132,10 @@ class Run:
     An enforcement is never open: where it stands is asked of the store, and nobody else has to wait for it.
     `id` is None where there was nothing to do and nothing was recorded; `now` is the NOW that it pinned;
     `undoes` is the run that a rollback takes back. Times are instants in nanoseconds.
+
+    A run that several workers share is given out in ranges: one is a run too, with a lease of its own, from its `cursor`
+    to `until`, and `parent` is the run that it belongs to. Of a shared run, `cursor` is how far it was given out, and
+    `until` where its sweep ends. A range lives until it is done: then what it did is added to its run.
     """
 
     id: int | None
@@ -150,6 +158,8 @@ class Run:
     owner: str | None = None
     generation: int = 0
     lease_until: int = 0
+    parent: int | None = None
+    until: Cursor = None
 
     @property
     def ok(self) -> bool:
@@ -165,6 +175,21 @@ class Run:
     def purged(self) -> bool:
         """Whether what it changed is not known any more."""
         return self.reason == PURGED
+
+    @property
+    def shared(self) -> bool:
+        """Whether it is given out in ranges."""
+        return self.parent is None and self.until is not None
+
+    @property
+    def whole(self) -> int | None:
+        """The number of the run that it is, or is a range of: under which changes are recorded."""
+        return self.id if self.parent is None else self.parent
+
+    @property
+    def next_change(self) -> int:
+        """The number of the change that it makes next: those of a range are beyond those of ranges that began before."""
+        return (self.last_change or (0 if self.parent is None else (self.id or 0) * SPACE)) + 1
 
     @property
     def touched(self) -> int:
@@ -303,6 +328,63 @@ class Ledger(Protocol):
         ...
 
 
+@runtime_checkable
+class SharedLedger(Ledger, Protocol):
+    """A ledger that can give a run out in ranges, so that several workers share it."""
+
+    def ranges(self, run: Run) -> list[Run]:
+        """The ranges of the run that are not done, in the order in which they began."""
+        ...
+
+    def share(self, run: Run, begun: Run | None = None, ended: Sequence[Run] = ()) -> Run:
+        """
+        Record where a shared run stands, under its next generation, have the range *begun* begin and take those that
+        *ended* away: one step. Gives the range that began, else the run.
+
+        Raises:
+            LeaseLost: somebody else was faster; nothing was recorded.
+        """
+        ...
+
+
+def ranges_of(ledger: Ledger, run: Run) -> list[Run]:
+    """The ranges of *run* that are not done; none where it is not shared."""
+    return ledger.ranges(run) if isinstance(ledger, SharedLedger) and run.shared else []
+
+
+def together(run: Run, ranges: Sequence[Run]) -> Run:
+    """
+    The run with what these ranges did: to be looked at, or recorded in the same step that takes them away.
+    """
+    every = [run, *ranges]
+    firsts = [each.first_change for each in every if each.first_change is not None]
+    lasts = [each.last_change for each in every if each.last_change is not None]
+    names = [each.name for each in fields(Counts)]
+    return evolve(
+        run,
+        counts=Counts(**{name: sum(getattr(each.counts, name) for each in every) for name in names}),
+        found=sum(each.found for each in every),
+        first_change=min(firsts, default=None),
+        last_change=max(lasts, default=None),
+    )
+
+
+def standing(ledger: Ledger, run: Run) -> Run:
+    """
+    How a run, or a range of one, stands now.
+
+    Raises:
+        UnknownName: there is no such run.
+        LeaseLost: the range is over.
+    """
+    if run.parent is None or not isinstance(ledger, SharedLedger):
+        return find(ledger, run.id or 0, run.table)
+    for each in ledger.ranges(run):
+        if each.id == run.id:
+            return each
+    raise lost(run)
+
+
 def changes_of(ledger: Ledger, run: Run) -> Iterator[tuple[int, Change]]:
     """All that *run* changed, numbered, from the newest back, read page by page."""
     after = 0
@@ -434,7 +516,7 @@ def busy(run: Run) -> RunBusy:
 
 def lost(run: Run) -> LeaseLost:
     """The error of a worker that was taken over."""
-    return LeaseLost(f"run {run.id} on {run.table} was taken over by another process; this one wrote nothing since")
+    return LeaseLost(f"run {run.whole} on {run.table} was taken over by another process; this one wrote nothing since")
 
 
 # -- raw values as text -----------------------------------------------------------------------------------------

@@ -41,6 +41,7 @@ BATCHES: Final = frozenset(
     {"step begun", "step recorded", "step written", "step saved", "step done", "undo written", "undo done"}
 )
 SERVED: Final = frozenset(name for name in faults.POINTS if name.startswith("server: "))
+SHARED: Final = frozenset(name for name in faults.POINTS if name.startswith(("range ", "run ")))
 ENFORCED: Final = frozenset(name for name in faults.POINTS if name.startswith(("enforce: ", "migrate: ")))
 """Those of other verbs, which have tests of their own."""
 
@@ -58,6 +59,9 @@ class Kind:
     brief: bool = False
     """Whether the middle one of all occurrences will do in the short form."""
 
+    shared: bool = False
+    """Whether several workers could be at a run."""
+
     @property
     def points(self) -> list[str]:
         """All points there are, but those of others: a new one is missed by nobody."""
@@ -65,20 +69,31 @@ class Kind:
 
 
 KINDS: Final[Mapping[str, Kind]] = {
-    "folder": Kind(elsewhere=BATCHES | ATOMIC | SERVED, locked=frozenset({worker.REPLACED})),
-    "sqlite": Kind(elsewhere=SIMPLE | ATOMIC | SERVED, locked=BATCHES - {"step done", "undo done"}, journal="delete"),
+    "folder": Kind(elsewhere=BATCHES | ATOMIC | SERVED | SHARED, locked=frozenset({worker.REPLACED})),
+    "sqlite": Kind(
+        elsewhere=SIMPLE | ATOMIC | SERVED | SHARED, locked=BATCHES - {"step done", "undo done"}, journal="delete"
+    ),
     "wal": Kind(
-        elsewhere=SIMPLE | ATOMIC | SERVED,
+        elsewhere=SIMPLE | ATOMIC | SERVED | SHARED,
         locked=BATCHES - {"step done", "undo done"},
         journal="wal",
         brief=True,
     ),
     "json": Kind(  # its lock is held for all of a run
-        elsewhere=BATCHES | SERVED | SIMPLE - {worker.REPLACED} | {"ledger saved"},
+        elsewhere=BATCHES | SERVED | SHARED | SIMPLE - {worker.REPLACED} | {"ledger saved"},
         locked=frozenset(faults.POINTS),
     ),
     # The server ends the transaction of who is frozen, so nobody waits for its locks.
-    **dict.fromkeys(served_tables.KINDS, Kind(elsewhere=BATCHES | SIMPLE | ATOMIC, locked=frozenset(), brief=True)),
+    **dict.fromkeys(
+        served_tables.KINDS, Kind(elsewhere=BATCHES | SIMPLE | ATOMIC | SHARED, locked=frozenset(), brief=True)
+    ),
+    # Who lost a range, or the run, goes on with what is left.
+    **{
+        f"{kind} {worker.SHARED}": Kind(
+            elsewhere=BATCHES | SIMPLE | ATOMIC, locked=frozenset(), brief=True, shared=True
+        )
+        for kind in served_tables.KINDS
+    },
 }
 MATRIX: Final = [(kind, point) for kind in KINDS for point in KINDS[kind].points]
 FREEZES: Final = [(kind, point) for kind, point in MATRIX if LONG or kind != "wal"]
@@ -104,15 +119,19 @@ def make(kind: str, folder: Path) -> Path:
             (path / f"{row['_id']}.json").write_text(json.dumps(row), "utf-8")
         return path
     folder.mkdir(parents=True)
-    if kind in served_tables.KINDS:
-        DATABASES.append(served_tables.created(kind, new_name()))
+    server, _, how = kind.partition(" ")
+    if server in served_tables.KINDS:
+        DATABASES.append(served_tables.created(server, new_name()))
+        # Few rows on a page: PostgreSQL divides a table by pages.
+        pad = "ALTER TABLE records ALTER pad SET STORAGE PLAIN" if server == "postgresql" else "SELECT 1"
         served_tables.make(
             DATABASES[-1],
-            'CREATE TABLE records (_id varchar(40) PRIMARY KEY, "createdAt" bigint, "updatedAt" bigint)',
-            rows=[[*row.values()] for row in rows(odd=2**62, zero=0)],
+            'CREATE TABLE records (_id varchar(40) PRIMARY KEY, "createdAt" bigint, "updatedAt" bigint, pad text)',
+            pad,
+            rows=[[*row.values(), 3000 * "x"] for row in rows(odd=2**62, zero=0)],
             into="records",
         )
-        path = folder / "app.url"
+        path = folder / f"{how or 'app'}.url"
         path.write_text(DATABASES[-1], "utf-8")
         return path
     if kind == "json":
@@ -380,7 +399,8 @@ def test_frozen(nursery: Nursery, calm: Any, tmp_path: Path, kind: str, point: s
             over = any(run[:2] == (act, "complete") for run in history(path))
             assert "0" == nursery.run(act, path)
             before = state(path)
-            assert str(0 if over else worker.LEASE_LOST) == nursery.go_on(frozen_one)
+            ends = {str(0 if over else worker.LEASE_LOST), *("0" for _ in range(KINDS[kind].shared))}
+            assert nursery.go_on(frozen_one) in ends
 
             assert said.states[act] == before
             assert before == state(path)

@@ -23,7 +23,8 @@ from typing import Any
 import timestamp_guard
 from examples.folder import Folder
 from timestamp_guard import _faults as faults
-from timestamp_guard import backfill, rollback, updated_at_guard
+from timestamp_guard import backfill, rollback, runs, updated_at_guard
+from timestamp_guard.engine import sharing
 from timestamp_guard.engine.pace import Pace
 from timestamp_guard.errors import LeaseLost, StoreLocked
 from timestamp_guard.instants import parse_instant
@@ -39,6 +40,9 @@ REPLACED = faults.point("example: a file replaced")
 LEASE_LOST, LOCKED = 75, 76
 IDLE: dict[str, Any] = {"postgresql": "700ms", "mysql": 1}
 """How long a server lets a transaction be whose worker is frozen: no longer than a lease, here too."""
+
+SHARED = "shared"
+"""What a store is called that is filled by one worker at first, and then shared."""
 
 START = parse_instant("2024-06-01T12:00:00Z")
 GUARD = updated_at_guard("updatedAt", "createdAt")
@@ -97,8 +101,13 @@ def work(order: dict[str, Any]) -> dict[str, Any]:
         "pace": Pace(target=0.0, start=2),  # two records in every step: no hold is short enough for more
         "lease": timedelta(seconds=order.get("lease", 60)),
     }
+    sharing.STEPS = sharing.PATIENCE = 1  # type: ignore[misc]  # constants otherwise: small ranges, of which there are many
     with opened(Path(order["path"])) as (store, ledger):
-        if order["act"] == "backfill":
+        if order["act"] == "backfill" and Path(order["path"]).stem == SHARED:
+            if not runs(store):
+                backfill(store, GUARD, REPAIR, most=2, **how)
+            run = backfill(store, GUARD, REPAIR, shared=True, **how)
+        elif order["act"] == "backfill":
             run = backfill(store, GUARD, REPAIR, ledger=ledger, **how)
         else:
             run = rollback(store, ledger=ledger, **how)

@@ -170,6 +170,7 @@ with open_store("sqlite:///app.db", "services", encodings={"updatedAt": "epoch_m
         store,
         guard,
         repair,
+        shared=False,
         pace=Pace(target=0.005, start=100, throttles=(lambda: 0.0,)),
         lease=timedelta(seconds=30),
         backup=Path("copy.db"),

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from attrs import frozen
 
 from ..errors import UnknownName, UsageError
-from ..ledger import Ledger, Run
+from ..ledger import Ledger, Run, ranges_of, together
 from ..stores import addresses, keepers, open_store, tables
 from ._options import Chosen
 from ._output import Outcome
@@ -29,7 +29,12 @@ class Recorded:
 
     def runs(self) -> list[Run]:
         """The runs that are asked about, the oldest first."""
-        return [run for run in self.ledger.runs() if not self.tables or run.table in self.tables]
+        known = [run for run in self.ledger.runs() if not self.tables or run.table in self.tables]
+        return [together(run, self.ranges(run)) for run in known]
+
+    def ranges(self, run: Run) -> list[Run]:
+        """The ranges of a run that several workers share, as far as they are not done."""
+        return ranges_of(self.ledger, run)
 
 
 @contextlib.contextmanager

@@ -25,6 +25,7 @@ from ._output import Outcome, say, say_json, tell
 from ._pacing import ensure_meant, paced
 from ._progress import progress
 from ._targets import Target, targets
+from ._workers import ensure_several, helped
 
 __all__ = ["backfill"]
 
@@ -55,6 +56,10 @@ def backfill(
         bool,
         Parameter(name="--continue", negative="", show_default=False, help="Go on with a canary that was looked at."),
     ] = False,
+    workers: Annotated[
+        int | None,
+        Parameter(help="Have so many processes share the work; say it on another host too, and those join them."),
+    ] = None,
     pacing: Pacing = FREELY,
     form: Form = "text",
 ) -> int:
@@ -74,6 +79,7 @@ def backfill(
     """
     outcome = Outcome()
     ensure_meant(pacing)
+    ensure_several(workers, canary=canary)
     entries: dict[str, Any] = {}
     with targets(outcome, url, chosen, meaning, mending, write=True) as found:
         able = mendable(found)
@@ -82,11 +88,16 @@ def backfill(
             with outcome.of(target.label):
                 backed = None if copy is None or copy.exists() else copy
                 try:
-                    with paced(target.table.url, pacing) as pace, progress(target.label, "filled") as told:
+                    with (
+                        paced(target.table.url, pacing) as pace,
+                        progress(target.label, "filled") as shown,
+                        helped(target, repair, pacing, workers, shown) as told,
+                    ):
 
                         def filled(most: int | None, told: Progress | None = told, **how: Any) -> Run:
                             how = {"pace": pace, "backup": backed, "most": most, "progress": told} | how  # noqa: B023 - called at once
-                            return fill(target.store, target.table.guard, repair, **how)  # noqa: B023 - as above
+                            shared = workers is not None
+                            return fill(target.store, target.table.guard, repair, shared=shared, **how)  # noqa: B023 - as above
 
                         _ensure_looked_at(target, canary=canary, go_on=go_on)
                         run = _tried(target, repair, filled, pace) if canary else filled(None)

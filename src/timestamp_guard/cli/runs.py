@@ -11,6 +11,7 @@ from typing import Annotated, Any, TypeAlias
 from cyclopts import App, Parameter
 
 from ..engine.care import origins, purgeable
+from ..engine.lease import free, who
 from ..errors import UsageError
 from ..instants import brief, parse_duration, show
 from ..ledger import Change, Ledger, Run, changes_of, export
@@ -40,13 +41,17 @@ def runs(url: Url = None, /, *, chosen: Chosen = ANY, form: Form = "text") -> in
     """
     outcome = Outcome()
     with recorded(outcome, url, chosen) as ledgers:
-        listed = [(each.url, run) for each in ledgers for run in each.runs()]
+        listed = [(each, run) for each in ledgers for run in each.runs()]
         if form == "json":
-            say_json({"ok": outcome.code == 0, "runs": [{"store": place, **run.to_dict()} for place, run in listed]})
+            say_json(
+                {"ok": outcome.code == 0, "runs": [{"store": place.url, **run.to_dict()} for place, run in listed]}
+            )
             return outcome.code
         several = len(ledgers) > 1
         for place, run in listed:
-            say(f"{show(run.started)[:19]}Z  {run}" + (f"  in {place}" if several else ""))
+            at_it = len({each.owner for each in place.ranges(run) if not free(each)})
+            said = f", {at_it} at work" if at_it else ""
+            say(f"{show(run.started)[:19]}Z  {run}{said}" + (f"  in {place.url}" if several else ""))
         if not listed and outcome.code == 0:
             say("no run is recorded")
     return outcome.code
@@ -67,10 +72,14 @@ def show_run(run: Number, url: Url = None, /, *, chosen: Chosen = ANY, form: For
         place, one = found(ledgers, run)
         sources, samples = _sources(place.ledger, one)
         quarantined = place.ledger.quarantined(one)
+        parts = place.ranges(one)
         if form == "json":
             entry: dict[str, Any] = one.to_dict()
             entry["candidates"] = sources
             entry["samples"] = [_entry(change) for change in samples]
+            entry["ranges"] = [
+                {"filled": each.counts.changed, "worker": None if free(each) else who(each)} for each in parts
+            ]
             entry["quarantined"] = [{"key": jsonable(each.key), "reason": each.reason} for each in quarantined]
             say_json(entry)
             return 0
@@ -83,6 +92,9 @@ def show_run(run: Number, url: Url = None, /, *, chosen: Chosen = ANY, form: For
         say(f"  NOW was  {show(one.now)}")
         for each in plan.get("evidence", ()):
             say(f"  {each['phase']:<8} {'ok ' if each['ok'] else 'NOT'} {each['seconds']:>7.1f} s  {each['said']}")
+        for each in parts:
+            said = "nobody works on it" if free(each) else who(each)
+            say(f"  range    {each.counts.changed:,} filled so far: {said}")
         for name in plan.get("made", ()):
             say(f"  stands   {name}")
         for name, count in sources.items():

@@ -13,19 +13,21 @@ from typing import Final
 from attrs import evolve
 
 from .._faults import point, reach
-from ..errors import LeaseLost, StoreFull, TooManyFailures, UsageError, WriteUndone
+from ..errors import LeaseLost, RunBusy, StoreFull, TooManyFailures, UsageError, WriteUndone
 from ..job import Job
-from ..ledger import Counts, Ledger, Run, Status, undone_by
+from ..ledger import Counts, Ledger, Run, Status, find, undone_by
 from ..repairs import Repair
 from ..rules import Guard
-from ..stores.base import BatchStore, Clock, Source
+from ..stores.base import BatchStore, Clock, Source, Step
+from . import sharing
 from .drive import clock_of, drive
 from .lease import LEASE, acquire, me, release, renewed
 from .pace import Pace
 from .plan import job_for
+from .sharing import end_of, ensure_alone, ensure_divisible
 from .walk import Progress, breaker, walk
 
-__all__ = ["WAITING", "backfill"]
+__all__ = ["WAITING", "backfill", "join"]
 
 SWEEPS: Final = 3
 """How often a run goes through the store for what came or was refused meanwhile."""
@@ -51,6 +53,7 @@ def backfill(
     lease: timedelta = LEASE,
     backup: Path | str | None = None,
     most: int | None = None,
+    shared: bool = False,
     progress: Progress | None = None,
 ) -> Run:
     """
@@ -65,8 +68,13 @@ def backfill(
     copy is made first; after *most* records or a few more the run is stopped, to be looked at and called again;
     *progress* is told of every step.
 
+    With *shared*, every process that makes this call, on whatever host, works on the same run: each takes a range of the
+    table after the other. What a worker leaves that was killed or lost its lease, the others take over. Each returns when
+    the run is over. Only servers can have several writers at a time.
+
     Raises:
-        UsageError: a field is not there or has no encoding; the plan of an unfinished run was another.
+        UsageError: a field is not there or has no encoding; the plan of an unfinished run was another; the store cannot
+            be shared.
         StoreError: the store could not be read or written, or another process works on it.
         TooManyFailures: too large a share of the writes failed.
     """
@@ -74,26 +82,69 @@ def backfill(
     driven = drive(store, ledger)
     job = job_for(store, guard, repair, clock())
     run = _unfinished(driven)
+    if shared:
+        ensure_divisible(driven)
+    if most is not None and (shared or (run is not None and run.shared)):
+        msg = "most= stops a run that one worker fills, to be looked at: leave it out where several share the run"
+        raise UsageError(msg)
     if run is None:
         if not driven.prepare(job, clock):
             return _nothing(driven, job, clock)
         if backup is not None:
             driven.backup(Path(backup))
-        run = driven.ledger.begin(
-            renewed(Run(None, "backfill", driven.name, job.plan(), job.pinned, started=clock(), owner=me()), lease)
-        )
+        run = _begin(driven, job, clock, lease, shared=shared)
         reach(BEGUN)
     else:
         run.same_plan(job)
-        job = evolve(job, pinned=run.now)
-        run = acquire(driven.ledger, run, lease)
+        if run.shared and not shared:
+            ensure_alone(driven, run)
+        run = sharing.shared(driven, run, lease) if shared or run.shared else acquire(driven.ledger, run, lease)
         if not run.open:
             return run
         if backup is not None and not Path(backup).exists():
             driven.backup(Path(backup))
-        run = driven.ledger.save(evolve(run, status="running", reason=None))
+        if not shared and not run.shared:
+            run = driven.ledger.save(evolve(run, status="running", reason=None))
         _log.info("%s: going on with run %s", run.table, run.id)
-    return _Worker(driven, job, clock, pace or Pace(), lease, progress, most).work(run)
+    job = evolve(job, pinned=run.now)
+    worker = _Worker(driven, job, clock, pace or Pace(), lease, progress, most)
+    return worker.share(run) if shared or run.shared else worker.work(run)
+
+
+def join(
+    store: Source, guard: Guard, repair: Repair, number: int, *, pace: Pace | None = None, lease: timedelta = LEASE
+) -> Run:
+    """
+    Work on the shared run of that number, which another process began, until it is over.
+
+    Raises:
+        UnknownName: there is no such run.
+        PlanChanged: it was planned differently.
+        StoreError: the store could not be read or written.
+        TooManyFailures: too large a share of the writes failed.
+    """
+    clock = clock_of(None, store, guard)
+    driven = drive(store)
+    ensure_divisible(driven)
+    run = find(driven.ledger, number, driven.name)
+    job = job_for(store, guard, repair, run.now)
+    run.same_plan(job)
+    return _Worker(driven, job, clock, pace or Pace(), lease, None, None).share(run)
+
+
+def _begin(driven: BatchStore, job: Job, clock: Clock, lease: timedelta, *, shared: bool) -> Run:
+    """A new run; a shared one may have been begun by another worker meanwhile."""
+    new = Run(None, "backfill", driven.name, job.plan(), job.pinned, started=clock())
+    if not shared:
+        return driven.ledger.begin(renewed(evolve(new, owner=me()), lease))
+    try:
+        return driven.ledger.begin(evolve(new, until=end_of(driven)))
+    except RunBusy:
+        run = _unfinished(driven)
+        if run is None:
+            raise
+        run.same_plan(job)
+        return sharing.shared(driven, run, lease)
 
 
 def _unfinished(driven: BatchStore) -> Run | None:
@@ -148,10 +199,7 @@ class _Worker:
                 if not swept:
                     stopped = evolve(run, status="stopped", reason=WAITING, owner=None, lease_until=0)
                     return self.driven.ledger.save(stopped)
-                reach(SWEPT)
-                following = self._judge(run)
-                reach(SURVEYED)
-                run = self.driven.ledger.save(following)
+                run = self.driven.ledger.save(self._surveyed(run))
                 if not run.open:
                     _log.info("%s", run)
                     return run
@@ -164,17 +212,23 @@ class _Worker:
             release(self.driven.ledger, run)
             raise
 
+    def share(self, run: Run) -> Run:
+        """Work beside others, each in a range of its own, until a survey finds nothing, or no fewer."""
+        return sharing.Sharing(self.driven, self._step, self._surveyed, self.pace, self.lease, self.progress).work(run)
+
+    def _step(self, run: Run, limit: int) -> Step:
+        return self.driven.step(self.job, run, self.clock, limit)
+
+    def _surveyed(self, run: Run) -> Run:
+        """What becomes of a run whose sweep is over."""
+        reach(SWEPT)
+        following = self._judge(run)
+        reach(SURVEYED)
+        return following
+
     def _sweep(self, run: Run, began: Counts) -> tuple[Run, bool]:
         """Go through the store once, from where the run stands; whether that came to its end."""
-        job, clock = self.job, self.clock
-        for stands in walk(
-            lambda current, limit: self.driven.step(job, current, clock, limit),
-            run,
-            self.driven,
-            self.pace,
-            self.lease,
-            self.progress,
-        ):
+        for stands in walk(self._step, run, self.driven, self.pace, self.lease, self.progress):
             run = stands
             breaker(self.driven.ledger, run, began)
             if self.most is not None and run.counts.changed - began.changed >= self.most:

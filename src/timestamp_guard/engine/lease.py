@@ -19,9 +19,9 @@ from attrs import evolve
 
 from ..errors import RunBusy, TimestampGuardError
 from ..instants import duration_ns
-from ..ledger import Ledger, Run, Status, find
+from ..ledger import Ledger, Run, Status, standing
 
-__all__ = ["LEASE", "acquire", "dead", "me", "release", "renewed"]
+__all__ = ["LEASE", "acquire", "dead", "free", "me", "release", "renewed", "who"]
 
 LEASE: Final = timedelta(seconds=30)
 """For how long a worker that says nothing is believed to be alive."""
@@ -79,6 +79,12 @@ def renewed(run: Run, lease: timedelta) -> Run:
     return evolve(run, lease_until=time.time_ns() + duration_ns(lease))
 
 
+def free(run: Run, grace: timedelta = timedelta(0)) -> bool:
+    """Whether nobody works on *run*, as far as can be known."""
+    over = run.lease_until + duration_ns(grace) <= time.time_ns()
+    return run.owner is None or over or dead(run.owner)
+
+
 def acquire(
     ledger: Ledger,
     run: Run,
@@ -101,20 +107,22 @@ def acquire(
     while True:
         now = time.time_ns()
         left = run.lease_until + duration_ns(grace) - now
-        if run.owner is None or left <= 0 or dead(run.owner):
+        if free(run, grace):
             return ledger.claim(run, me(), now + duration_ns(lease))
         if not said:
-            _log.warning("%s: waiting %.0f s at most for %s", run.table, left / 1e9, _who(run))
+            _log.warning("%s: waiting %.0f s at most for %s", run.table, left / 1e9, who(run))
             said = True
         sleep(min(left / 1e9, 0.2))
-        current = find(ledger, run.id or 0, run.table)
+        current = standing(ledger, run)
         if not current.open:
             return current
         if (current.generation, current.lease_until) != (run.generation, run.lease_until):
             if current.owner is None:
                 run = current
                 continue
-            msg = f"{run.table} is being worked on by {_who(current)}: {run.action} {run.id}; try again when it is done"
+            msg = (
+                f"{run.table} is being worked on by {who(current)}: {run.action} {run.whole}; try again when it is done"
+            )
             raise RunBusy(msg)
 
 
@@ -125,7 +133,7 @@ def release(ledger: Ledger, run: Run, status: Status | None = None, reason: str 
     Says nothing where that cannot be written: the lease will run out, or its owner be dead.
     """
     try:
-        current = find(ledger, run.id or 0, run.table)
+        current = standing(ledger, run)
         if current.generation == run.generation:
             ended = evolve(current, status=status or current.status, reason=reason or current.reason)
             ledger.save(evolve(ended, owner=None, lease_until=0))
@@ -133,6 +141,7 @@ def release(ledger: Ledger, run: Run, status: Status | None = None, reason: str 
         _log.warning("%s: could not give run %s up: %s", run.table, run.id, problem)
 
 
-def _who(run: Run) -> str:
+def who(run: Run) -> str:
+    """The owner of a lease, for people."""
     said = json.loads(run.owner or "{}")
     return f"process {said.get('pid')} on {str(said.get('host')).partition(' ')[0]}"

@@ -13,8 +13,9 @@ from attrs import evolve
 
 from .._faults import point, reach
 from ..errors import LeaseLost, StoreError, StoreFull, StoreLocked, TooManyFailures, UsageError, WriteUndone
-from ..ledger import Ledger, Run, Status, enforced_by, find, undone_by
+from ..ledger import Ledger, Run, Status, enforced_by, find, ranges_of, together, undone_by
 from ..stores.base import BatchStore, Source
+from . import sharing
 from .drive import clock_of, drive
 from .enforce import unenforce
 from .lease import LEASE, acquire, me, release, renewed
@@ -28,13 +29,16 @@ BEGUN: Final = point("rollback begun")
 GRACE: Final = timedelta(seconds=2)
 """How long after its lease a write of a worker that was taken over may still land in a store without transactions."""
 
+UNFINISHED: Final = "taken back unfinished"
+"""Why a run is incomplete that was ended by a rollback."""
+
 _log = logging.getLogger("timestamp_guard")
 
 
 def runs(store: Source, *, ledger: Ledger | None = None) -> list[Run]:
     """All runs of *store*, the oldest first. Creates nothing."""
     driven = drive(store, ledger)
-    return driven.ledger.runs(driven.name)
+    return [together(run, ranges_of(driven.ledger, run)) for run in driven.ledger.runs(driven.name)]
 
 
 def rollback(
@@ -158,6 +162,8 @@ def _closed(driven: BatchStore, run: Run, lease: timedelta) -> Run:
     """An unfinished run, taken from its worker and ended, so that nothing is written for it any more."""
     if not run.open:
         return run
+    if run.shared:
+        return sharing.closed(driven, run, lease, UNFINISHED)
     run = acquire(driven.ledger, run, lease, grace=GRACE)
     if not run.open:
         return run
@@ -166,9 +172,7 @@ def _closed(driven: BatchStore, run: Run, lease: timedelta) -> Run:
         # Nobody knows which of them were made. Taking back what was not made changes nothing, so all count as made.
         counts = evolve(run.counts, changed=run.counts.changed + len(left))
         run = driven.ledger.settle(evolve(run, counts=counts), (), ())
-    return driven.ledger.save(
-        evolve(run, status="incomplete", reason="taken back unfinished", owner=None, lease_until=0)
-    )
+    return driven.ledger.save(evolve(run, status="incomplete", reason=UNFINISHED, owner=None, lease_until=0))
 
 
 def _undo(

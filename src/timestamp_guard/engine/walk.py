@@ -105,7 +105,7 @@ def ensure_few(run: Run, failed: Sequence[Quarantined], made: int) -> None:
         last = failed[-1]
         after = "or roll the run back" if run.action == "backfill" else "it goes on where it stands"
         msg = (
-            f"run {run.id} on {run.table} stopped: {len(failed)} of {tried} writes failed, the last of them "
+            f"run {run.whole} on {run.table} stopped: {len(failed)} of {tried} writes failed, the last of them "
             f"{brief(last.key)}: {last.reason}; mend the cause and call {run.action} again, {after}"
         )
         raise TooManyFailures(msg)

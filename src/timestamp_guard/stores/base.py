@@ -32,6 +32,7 @@ __all__ = [
     "Clock",
     "Clocked",
     "Cursor",
+    "Divisible",
     "Downstream",
     "Enforceable",
     "Enforcing",
@@ -254,6 +255,22 @@ class BatchStore(Source, Protocol):
 
     def throttle(self) -> float:
         """How many seconds the store wants to be left alone for."""
+        ...
+
+
+@runtime_checkable
+class Divisible(Protocol):
+    """
+    A store in which several workers can do steps at once, each in a range of its own, and whose ledger is a
+    :class:`~timestamp_guard.ledger.SharedLedger`. A step of a range begins at its cursor and ends at its `until`.
+    """
+
+    def end(self) -> Cursor:
+        """The cursor after the last record that there is now; None where there is none."""
+        ...
+
+    def reach(self, after: Cursor, until: Cursor, records: int) -> Cursor:
+        """The cursor about so many *records* further on than *after*; in the end it gives *until*, and never beyond."""
         ...
 
 

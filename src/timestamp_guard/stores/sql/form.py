@@ -28,13 +28,13 @@ Type: TypeAlias = Literal["INTEGER", "TEXT"]
 COUNTS: Final = tuple(each.name for each in fields(Counts))
 STATED: Final = (
     "action", "table", "plan", "now", "status", "undoes", "reason", "started", "finished", "cursor", "sweep", "found",
-    "first_change", "last_change", "owner", "generation", "lease_until",
+    "first_change", "last_change", "owner", "generation", "lease_until", "parent", "until",
 )  # fmt: skip
 COLUMNS: Final = ("id", *STATED, *COUNTS)
 """What is kept of a run."""
 
 TYPES: Final[Mapping[str, Type]] = dict.fromkeys(
-    ("action", "table", "plan", "status", "reason", "cursor", "owner"), "TEXT"
+    ("action", "table", "plan", "status", "reason", "cursor", "owner", "until"), "TEXT"
 )
 
 

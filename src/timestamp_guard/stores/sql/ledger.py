@@ -33,6 +33,9 @@ INTENT: Final = 0
 MADE: Final = 1
 REFUSED: Final = 2
 
+PLACES: Final = ("cursor", "until")
+"""What is recorded of a run as JSON."""
+
 KEPT: Final = ("id", "field", "before", "after", "candidate", "row")
 
 SAVED: Final = point("ledger saved")
@@ -147,18 +150,23 @@ class SqlLedger:
         """See :class:`~timestamp_guard.ledger.Ledger`."""
         if not self.exists():
             return []
+        found = self._found("ORDER BY id")
+        return [run for run in found if run.parent is None and (table is None or run.table == table)]
+
+    def _found(self, which: str, values: tuple[Any, ...] = ()) -> list[Run]:
+        """Runs and ranges, as they are recorded."""
         known = [name for name in COLUMNS if self._form is None or name in self._form.columns[RUNS]]
         names = ", ".join(f'"{name}"' for name in known)
-        rows = self.database.rows(f"SELECT {names} FROM {self._runs} ORDER BY id")  # noqa: S608 - our own names
-        found = [self._run(dict(zip(known, row, strict=True))) for row in rows]
-        return [run for run in found if table is None or run.table == table]
+        rows = self.database.rows(f"SELECT {names} FROM {self._runs} {which}", values)  # noqa: S608 - our own names
+        return [self._run(dict(zip(known, row, strict=True))) for row in rows]
 
     def _run(self, row: dict[str, Any]) -> Run:
         number = row.get("id")
         try:
             counts = Counts(**{name: row.pop(name) for name in COUNTS if name in row})
-            cursor = row.pop("cursor")
-            run = Run(**row, counts=counts, cursor=None if cursor is None else thaw(cursor))
+            places = {name: row.pop(name) for name in PLACES if name in row}
+            row |= {name: None if said is None else thaw(said) for name, said in places.items()}
+            run = Run(**row, counts=counts)
             # Everything else relies on these being what they should.
             _ = run.generation + run.lease_until + run.sweep + run.found + counts.left + counts.changed
             _ = run.now + run.started + (run.finished or 0) + (run.first_change or 0) + (run.last_change or 0)
@@ -182,15 +190,19 @@ class SqlLedger:
                     owner = json.loads(other.owner or "{}").get("pid")
                     msg = f"{run.table} is being worked on by process {owner}: {other.action} {other.id}"
                     raise RunBusy(msg)
-            run = evolve(run, generation=1)
-            values = self._values(run)
-            names = ", ".join(f'"{name}"' for name in values)
-            marks = ", ".join(f":{name}" for name in values)
-            number = self._numbered(
-                f'INSERT INTO {self._runs} (version, "key", {names}) VALUES ({VERSION}, :key, {marks})',  # noqa: S608 - our own names
-                {**values, "key": json.dumps(self._kept_key())},
-            )
-            return evolve(run, id=number)
+            return self._inserted(run)
+
+    def _inserted(self, run: Run) -> Run:
+        """A run that begins, with its number."""
+        run = evolve(run, generation=1)
+        values = self._values(run)
+        names = ", ".join(f'"{name}"' for name in values)
+        marks = ", ".join(f":{name}" for name in values)
+        number = self._numbered(
+            f'INSERT INTO {self._runs} (version, "key", {names}) VALUES ({VERSION}, :key, {marks})',  # noqa: S608 - our own names
+            {**values, "key": json.dumps(self._kept_key())},
+        )
+        return evolve(run, id=number)
 
     def _numbered(self, insert: str, values: dict[str, Any]) -> int:
         """Insert a row: the number that it was given."""
@@ -232,10 +244,12 @@ class SqlLedger:
 
     def claim(self, run: Run, owner: str, until: int) -> Run:
         """See :class:`~timestamp_guard.ledger.Ledger`."""
-        taken = evolve(run, owner=owner, lease_until=until, generation=run.generation + 1)
+        taken = {"owner": owner, "lease_until": until, "generation": run.generation + 1}
         with self._writing():
-            self.put(taken, held=run.generation)
-        return taken
+            self.put(run, only=taken)
+            # Its owner may have come further since it was looked at.
+            (found,) = self._found("WHERE id = ?", (run.id,))
+        return found
 
     def save(self, run: Run) -> Run:
         """See :class:`~timestamp_guard.ledger.Ledger`."""
@@ -277,7 +291,7 @@ class SqlLedger:
     @staticmethod
     def _values(run: Run) -> dict[str, Any]:
         values = {name: getattr(run, name) for name in STATED}
-        values["cursor"] = None if run.cursor is None else freeze(run.cursor)
+        values |= {name: None if values[name] is None else freeze(values[name]) for name in PLACES}
         return values | {name: getattr(run.counts, name) for name in COUNTS}
 
     # -- changes
@@ -355,19 +369,28 @@ class SqlLedger:
     def purge(self, run: Run) -> Run:
         """See :class:`~timestamp_guard.ledger.Ledger`; the changes go a few at a time, so that nobody waits for long."""
         run = self.save(evolve(run, reason=PURGED))
-        first, last = run.first_change or 0, run.last_change or 0
+        top = run.last_change
         table, number = self.KEPT
         kept = self.database.address(table)
-        for bottom in range(first, last + 1, PAGE):
+        while top is not None and (top := self.newest(run, top)) is not None:
             with self._writing():
                 self.database.run(
                     f"DELETE FROM {kept} WHERE run = ? AND {number} BETWEEN ? AND ?",  # noqa: S608 - our own names
-                    (run.id, bottom, bottom + PAGE - 1),
+                    (run.id, top - PAGE + 1, top),
                 )
+            top -= PAGE
         with self._writing():
             for each in (kept, self._aside):
                 self.database.run(f"DELETE FROM {each} WHERE run = ?", (run.id,))  # noqa: S608 - our own names
         return run
+
+    def newest(self, run: Run, top: int) -> int | None:
+        """The number of the newest change of the run that is not beyond *top*: there may be gaps. None where there is none."""
+        ((found,),) = self.database.rows(
+            f"SELECT max(id) FROM {self._changed} WHERE run = ? AND id BETWEEN ? AND ?",  # noqa: S608 - our own names
+            (run.id, run.first_change or 0, top),
+        )
+        return None if found is None else int(found)
 
     # -- of simple adapters
 

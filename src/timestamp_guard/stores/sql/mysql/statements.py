@@ -168,16 +168,16 @@ class Writer:
         return Prepared(f"SELECT {keys} FROM {self.changes} WHERE run = %(run)s AND id = %(last)s")  # noqa: S608 - ours
 
     def over_values(self) -> Prepared:
-        """How many changes since one of them overwrite a value."""
+        """How many changes of a stretch overwrite a value."""
         return Prepared(
-            f"SELECT count(`before`) FROM {self.changes} WHERE run = %(run)s AND id >= %(since)s"  # noqa: S608 - ours
+            f"SELECT count(`before`) FROM {self.changes} WHERE run = %(run)s AND id BETWEEN %(since)s AND %(last)s"  # noqa: S608 - ours
         )
 
     def made(self, column: Column) -> Prepared:
         """Give rows what was recorded."""
         return Prepared(
             f"UPDATE {self.changes} AS c STRAIGHT_JOIN {self.plain} ON {self._same()} "  # noqa: S608 - quoted
-            f"SET {self._set(column, 'c.`after`')} WHERE c.run = %(run)s AND c.id >= %(since)s"
+            f"SET {self._set(column, 'c.`after`')} WHERE c.run = %(run)s AND c.id BETWEEN %(since)s AND %(last)s"
         )
 
     def _set(self, column: Column, kept: str) -> str:
@@ -200,10 +200,10 @@ class Writer:
         return f"{exact(text(column.kind, f't.{name_of(column.name)}'))} <=> {exact(kept)}"
 
     def proof(self, column: Column) -> Prepared:
-        """How many rows hold what was recorded since a change."""
+        """How many rows hold what was recorded in a stretch."""
         return Prepared(
             f"SELECT count(*) FROM {self.changes} AS c STRAIGHT_JOIN {self.plain} ON {self._same()} "  # noqa: S608 - quoted
-            f"WHERE c.run = %(run)s AND c.id >= %(since)s AND {self._holds(column, 'c.`after`')}"
+            f"WHERE c.run = %(run)s AND c.id BETWEEN %(since)s AND %(last)s AND {self._holds(column, 'c.`after`')}"
         )
 
     # -- the way back

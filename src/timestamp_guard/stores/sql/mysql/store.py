@@ -117,6 +117,7 @@ class MysqlStore(ServedStore[Column, Window]):
         self._said: tuple[Job, bool] | None = None
         self._prepared: tuple[Job, bool, Statements] | None = None
         self._top: Place | None = None
+        self._walked: int | None = None
         self._without, self._dense = 0, False
         self._stretch: tuple[Place, Place] | None = None
         super().__init__()
@@ -352,15 +353,31 @@ class MysqlStore(ServedStore[Column, Window]):
     def _fraction(self, found: Window) -> float | None:  # noqa: ARG002 - see ServedStore
         return None
 
+    def end(self) -> Cursor:
+        """See :class:`~timestamp_guard.stores.base.Divisible`."""
+        place = self._lasting(self._end)
+        return None if place is None else list(place)
+
+    def _end(self) -> Place | None:
+        rows = self.server.rows(self._writer.end())
+        return _place(rows[0]) if rows else None
+
+    def reach(self, after: Cursor, until: Cursor, records: int) -> Cursor:
+        """See :class:`~timestamp_guard.stores.base.Divisible`; read from the index, from where it stands."""
+        values = {**self._at("after", after), **self._at("last", until), "limit": records - 1}
+        said = self._writer.further(after=after is not None)
+        rows = self._lasting(lambda: self.server.rows(said, values))
+        return list(_place(rows[0])) if rows else until
+
     def _find(self, job: Job, run: Run, clock: Clock, limit: int) -> Window | None:
         """The next window that may hold work; None at the end of the table."""
         writer, width = self._writer, len(self.table.key)
         after: Place | None = None
-        if run.cursor is None or self._top is None:
+        if run.cursor is None or self._top is None or run.id != self._walked:
             # What is added since is for the next sweep.
-            rows = self.server.rows(writer.end())
-            self._top = _place(rows[0]) if rows else None
-            self._without, self._dense = 0, False
+            self._top = self._end() if run.until is None else tuple(run.until)
+            self._without = self._without if run.parent is not None else 0
+            self._dense, self._stretch, self._walked = False, None, run.id
         if run.cursor is not None:
             after = tuple(run.cursor)
         if self._top is None:
@@ -376,7 +393,7 @@ class MysqlStore(ServedStore[Column, Window]):
             said = self._now(job, run)
             if self._dense and said.work == said.nulls and limit > 1:
                 return Window(after, last, limit, open=True)
-            values |= said.values(job, job.moment(clock())) | {"run": run.id} | self._at("last", last)
+            values |= said.values(job, job.moment(clock())) | {"run": run.whole} | self._at("last", last)
             rows = self.server.rows(said.last_of(writer, after=after is not None), {**values, "limit": limit - 1})
             if rows:
                 place = _place(rows[0][:width])
@@ -401,7 +418,7 @@ class MysqlStore(ServedStore[Column, Window]):
     def _judge(self, job: Job, run: Run, clock: Clock, limit: int, after: Place | None, last: Place) -> Window:
         """The next rows that hold work, judged in Python, outside of any transaction that writes."""
         names = needs(job.repair, job.guard) or self.fields()
-        skipped = {freeze(each.key) for each in self.ledger.quarantined(run)} if run.counts.quarantined else set()
+        skipped = {freeze(each.key) for each in self.ledger.quarantined(run)} if self._skipping(run) else set()
         width, chunk = len(self.table.key), max(limit, 100)
         values = {**self._at("after", after), **self._at("last", last), "limit": chunk}
         rows = self.server.rows(self._writer.page(names, after=after is not None, last=True), values)
@@ -430,7 +447,7 @@ class MysqlStore(ServedStore[Column, Window]):
     ) -> tuple[Window, int, int, int | None, int | None]:
         """Lock and record the work of a window, then give the rows what was recorded, and prove it."""
         column = self.table.column(job.field)
-        since = (run.last_change or 0) + 1
+        since = run.next_change
         if found.rows is None:
             made, refused = self._record(job, run, found, clock, column, since)
         else:
@@ -440,7 +457,7 @@ class MysqlStore(ServedStore[Column, Window]):
             found = self._ended(run, found, last)
         if not made:
             return found, 0, refused, None, None
-        values = {"run": run.id, "since": since}
+        values = {"run": run.whole, "since": since, "last": last}
         found_again = self.server.run(self._writer.made(column), values).rowcount
         if made != found_again:
             raise Refused(f"of {made} rows that were locked {found_again} were found again by their key")
@@ -452,7 +469,7 @@ class MysqlStore(ServedStore[Column, Window]):
 
     def _ended(self, run: Run, found: Window, last: int) -> Window:
         """An open window, up to the row that was recorded last."""
-        ((*texts,),) = self.server.rows(self._writer.place_of(), {"run": run.id, "last": last})
+        ((*texts,),) = self.server.rows(self._writer.place_of(), {"run": run.whole, "last": last})
         kinds = [self.table.column(name).kind for name in self.table.key]
         place = _place([thawed(each, kind) for each, kind in zip(texts, kinds, strict=True)])
         self._stretch = (place, found.last) if place != found.last else None
@@ -465,7 +482,7 @@ class MysqlStore(ServedStore[Column, Window]):
     def _record(self, job: Job, run: Run, found: Window, clock: Clock, column: Column, since: int) -> tuple[int, int]:
         said = self._now(job, run)
         there = found.after is not None
-        values = {"run": run.id, **self._at("after", found.after), **self._at("last", found.last)}
+        values = {"run": run.whole, **self._at("after", found.after), **self._at("last", found.last)}
         values |= said.values(job, job.moment(clock())) | {"limit": found.count}
         self.server.run(Prepared(f"SET {NUMBER} = {since - 1:d}"))
         made, refused = (
@@ -473,7 +490,9 @@ class MysqlStore(ServedStore[Column, Window]):
             0,
         )
         if said.nulls not in {None, said.work}:
-            ((over,),) = self.server.rows(self._writer.over_values(), {"run": run.id, "since": since})
+            ((over,),) = self.server.rows(
+                self._writer.over_values(), {"run": run.whole, "since": since, "last": since + made - 1}
+            )
             self._without = 0 if over else self._without + 1
         if made < found.count and not found.open:
             # Others hold some of them, or have mended them meanwhile.
@@ -483,7 +502,7 @@ class MysqlStore(ServedStore[Column, Window]):
 
     def _now(self, job: Job, run: Run) -> Statements:
         """The statements of the next step."""
-        said = self._statements(job, skipping=run.counts.quarantined > 0)
+        said = self._statements(job, skipping=self._skipping(run))
         return said.only(nulls=run.sweep == 1 and self._without >= ENOUGH)
 
     def _record_judged(
@@ -509,7 +528,7 @@ class MysqlStore(ServedStore[Column, Window]):
                 _place(row[:width]): row[width:]
                 for row in self.server.rows(self._writer.locked(names, column, len(judged)), keys)
             }
-            values: dict[str, Any] = {"run": run.id, "first": since + made}
+            values: dict[str, Any] = {"run": run.whole, "first": since + made}
             count = 0
             for key, record, mend in judged:
                 now = locked.get(_place(key))
@@ -532,14 +551,14 @@ class MysqlStore(ServedStore[Column, Window]):
         place = _place(found.rows[0][0]) if found.rows else found.last
         if found.rows is None and self._prepared is not None:
             place = self._only(run, found) or place
-        values = {"run": run.id, "reason": reason, **self._at("last", place)}
+        values = {"run": run.whole, "reason": reason, **self._at("last", place)}
         return self._set_aside(run, self._writer.set_aside(), values, list(found.last))
 
     def _only(self, run: Run, found: Window) -> Place | None:
         """Where the one row of a window is."""
         assert self._prepared is not None  # noqa: S101 - asked before
         job, _, said = self._prepared
-        values = {"run": run.id, **self._at("after", found.after), **self._at("last", found.last), "limit": 0}
+        values = {"run": run.whole, **self._at("after", found.after), **self._at("last", found.last), "limit": 0}
         values |= said.values(job, job.moment(self.now()))
         rows = self._lasting(
             lambda: self.server.rows(said.last_of(self._writer, after=found.after is not None), values)

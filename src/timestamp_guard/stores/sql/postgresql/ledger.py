@@ -3,7 +3,9 @@ The ledger in tables of PostgreSQL.
 
 What a step changed is one row of `timestamp_guard_batches`, with an array for each thing that is remembered of a change:
 a row for each would cost a third of what the change itself costs. `timestamp_guard_changes` is a view that shows them one
-by one. The changes of a run are numbered from 1, without a gap.
+by one. The changes of a run are numbered from 1, without a gap. A run that is shared has gaps: a batch takes its numbers
+from a sequence, when it holds all the rows that it writes. So of two changes of one row, which may move from the range of
+one worker to that of another, the later one has the higher number, without the workers waiting for each other.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Final
 
 from ....instants import Raw
-from ....ledger import Run, lost
+from ....ledger import SPACE, Run, lost
 from ....targets.typed import Kind
 from ..form import CHANGES, QUARANTINE, RUNS, Type
 from ..served.ledger import ServedLedger
@@ -23,6 +25,10 @@ from .values import thawed
 __all__ = ["BATCHES", "ServerLedger"]
 
 BATCHES: Final = "timestamp_guard_batches"
+NUMBERS: Final = "timestamp_guard_numbers"
+
+WIDE: Final = 26
+"""A batch of a shared run has so many bits of numbers for itself: it is one step, which is far smaller."""
 
 _ARRAYS: Final = ("place", "before", "after", "candidate")
 
@@ -58,6 +64,7 @@ class ServerLedger(ServedLedger[Server]):
                     f"CREATE TABLE IF NOT EXISTS {self._aside} "
                     f"(id {identity}, run bigint NOT NULL, reason text, key_1 text, PRIMARY KEY (run, id))"
                 ),
+                f"CREATE SEQUENCE IF NOT EXISTS {self._numbers}",
             ):
                 self.server.run(said)
         new |= self._widen(self._aside, self.server.columns(QUARANTINE), "text")
@@ -89,10 +96,29 @@ class ServerLedger(ServedLedger[Server]):
     def _batches(self) -> str:
         return self.server.address(BATCHES)
 
-    def within(self, run: str, bottom: str, top: str) -> str:
-        """See :class:`~timestamp_guard.stores.sql.served.ledger.ServedLedger`; without a look at all batches of the run."""
-        first = f"SELECT max(first) FROM {self._batches} WHERE run = {run} AND first <= {bottom}"  # noqa: S608 - ours
-        return f"run = {run} AND first >= ({first}) AND first <= {top} AND id BETWEEN {bottom} AND {top}"
+    @property
+    def _numbers(self) -> str:
+        return self.server.address(NUMBERS)
+
+    def numbered(self, given: str) -> str:
+        """The number of the first change of a batch, in a statement: the one that is *given*, or, where it is null, the next."""
+        drawn = "(nextval('" + self._numbers.replace("'", "''").replace("%", "%%") + f"') << {WIDE})"
+        return f"coalesce({given}::bigint, {SPACE} + {drawn})"
+
+    def within(self, run: str, bottom: str, top: str, batches: str | None = None) -> str:
+        """
+        See :class:`~timestamp_guard.stores.sql.served.ledger.ServedLedger`; without a look at all *batches* of the run,
+        which are called so in statements with parameters.
+        """
+        first = f"SELECT max(first) FROM {batches or self._batches} WHERE run = {run} AND first <= {bottom}"  # noqa: S608 - ours
+        return f"run = {run} AND first >= coalesce(({first}), {bottom}) AND first <= {top} AND id BETWEEN {bottom} AND {top}"
+
+    def _newest(self, run: Run, top: int) -> int | None:
+        found = self.server.rows(
+            f"SELECT least(last, ?) FROM {self._batches} WHERE run = ? AND first <= ? ORDER BY first DESC LIMIT 1",  # noqa: S608
+            (top, run.id, top),
+        )
+        return int(found[0][0]) if found else None
 
     @contextlib.contextmanager
     def owned(self, run: Run, lock_timeout: float | None = None) -> Iterator[None]:

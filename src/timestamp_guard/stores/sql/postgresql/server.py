@@ -304,7 +304,7 @@ class Server:
         what, name = denied.groups()
         rights = "SELECT" if self.read_only else "SELECT, UPDATE"
         if name.startswith("timestamp_guard_") and not self.read_only:
-            rights = "SELECT, INSERT, UPDATE"
+            rights = "USAGE" if what == "sequence" else "SELECT, INSERT, UPDATE, DELETE"
         if what == "schema":
             rights = "USAGE" if self.read_only else "USAGE, CREATE"
         place = f"{quoted(self.schema)}." if what != "schema" and self.schema else ""

@@ -22,7 +22,7 @@ from ....targets.typed import TypedColumn, TypedGuard
 from ..connection import Prepared
 from ..ledger import CHANGES, QUARANTINE
 from .ledger import BATCHES, ServerLedger
-from .server import quoted, with_marks
+from .server import quoted
 from .table import Column, Table
 from .values import wide
 
@@ -70,7 +70,8 @@ class Writer:
             ledger.server.address(name).replace("%", "%%") for name in (CHANGES, BATCHES, QUARANTINE)
         )
         self.source = table.source.replace("%", "%%")
-        self._within = with_marks(ledger.within(":undone", ":bottom", ":top"))
+        self._first = ledger.numbered("%(first)s")
+        self._within = ledger.within("%(undone)s", "%(bottom)s", "%(top)s", self.batches)
 
     def rows(self, names: Sequence[str], part: str, *, identity: Sequence[str], limit: bool) -> Prepared:
         """
@@ -107,8 +108,8 @@ class Writer:
         """
         Record and write rows that Python judged, if each is still the version that was read.
 
-        Gives how many there were, how many of them are not what was written, and the names of the triggers. Changes are
-        numbered from *first* on.
+        Gives how many there were, how many of them are not what was written, the names of the triggers, and the number of
+        the first change: *first*, where that is given.
         """
         name, kind = name_of(column.name), wide(column.kind, column.base)
         key = self.table.key
@@ -141,18 +142,18 @@ class Writer:
         arrays = ", ".join(f"array_agg({name}) AS {name}" for name in kept)
         return (
             f"named ({', '.join(kept)}, kept) AS (SELECT * FROM {made}), "  # noqa: S608 - quoted
-            f"batch AS (SELECT count(*) AS many, count(*) FILTER (WHERE NOT kept) AS lost, {arrays} FROM named), "
+            f"batch AS (SELECT count(*) AS many, count(*) FILTER (WHERE NOT kept) AS lost, {arrays}, {self._first} AS first FROM named), "
             f"recorded AS (INSERT INTO {self.batches} (run, first, last, {', '.join(kept)}) "
-            f"SELECT %(run)s, %(first)s, %(first)s + many - 1, {', '.join(kept)} FROM batch WHERE many > 0) "
-            f"SELECT many, lost, {_TRIGGERS} FROM batch"
+            f"SELECT %(run)s, first, first + many - 1, {', '.join(kept)} FROM batch WHERE many > 0) "
+            f"SELECT many, lost, {_TRIGGERS}, first FROM batch"
         )
 
     def proof(self, column: Column) -> Prepared:
-        """How many of the changes from the batch *since* on are not what their rows hold."""
+        """How many of the changes of the batches *since* are not what their rows hold."""
         same = self._same("t", "c")
         return Prepared(
             f"SELECT count(*) FROM {self.changes} c LEFT JOIN {self.source} t ON {same} "  # noqa: S608 - quoted
-            f"WHERE c.run = %(run)s AND c.first >= %(since)s AND t.{name_of(column.name)}::text IS DISTINCT FROM c.after"
+            f"WHERE c.run = %(run)s AND c.first = ANY(%(since)s) AND t.{name_of(column.name)}::text IS DISTINCT FROM c.after"
         )
 
     def _same(self, rows: str, changes: str) -> str:
@@ -208,10 +209,10 @@ class Writer:
         )
 
     def set_aside(self, part: str) -> Prepared:
-        """Quarantine the row at a place."""
+        """Quarantine the row at a place; another worker may have met it before it moved there."""
         return Prepared(
             f"INSERT INTO {self.aside} (run, reason, {_keys(len(self.table.key))}) "  # noqa: S608 - quoted
-            f"SELECT %(run)s, %(reason)s, {_texts(self.table.key)} FROM {part} WHERE ctid = %(last)s::tid"
+            f"SELECT %(run)s, %(reason)s, {_texts(self.table.key)} FROM {part} WHERE ctid = %(last)s::tid AND {self.not_aside()}"
         )
 
     def change_aside(self) -> Prepared:
@@ -262,7 +263,8 @@ class Statements:
         Record and write the work between two places, in one statement where only nulls are overwritten: else in two,
         of which the second is for the *others*.
 
-        Each gives how many rows there were, how many of them are not what was written, and the names of the triggers.
+        Each gives how many rows there were, how many of them are not what was written, the names of the triggers, and the
+        number of the first change.
         """
         name, kind, key = name_of(column.name), wide(column.kind, column.base), writer.table.key
         found = []

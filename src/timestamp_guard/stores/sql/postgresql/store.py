@@ -110,6 +110,7 @@ class PostgresStore(ServedStore[Column, Window]):
         self._prepared: tuple[Job, bool, Statements] | None = None
         self._tops: dict[int, int] = {}
         self._stale = False
+        self._walked: int | None = None
         self._dense = False
         self._without = 0
         self._seek = FIRST
@@ -313,30 +314,63 @@ class PostgresStore(ServedStore[Column, Window]):
                 self._per_page = max(1.0, rows / pages)
         return self._tops[part]
 
+    def end(self) -> Cursor:
+        """See :class:`~timestamp_guard.stores.base.Divisible`."""
+        return self._lasting(self._end)
+
+    def _end(self) -> Cursor:
+        self._tops.clear()
+        with self.server.reading():
+            self.table = evolve(self.table, parts=parts_of(self.server, self.table.oid))
+        tops = [(part, self._top(part)) for part in range(len(self.table.parts))]
+        return next(([part, f"({top - 1},{LAST})"] for part, top in reversed(tops) if top), None)
+
+    def reach(self, after: Cursor, until: Cursor, records: int) -> Cursor:
+        """See :class:`~timestamp_guard.stores.base.Divisible`; in pages, of which one may hold many rows or few."""
+        part, place = after if after is not None else (0, "(0,0)")
+        while part < min(until[0], len(self.table.parts)):
+            self._tops.pop(part, None)
+            top = self._lasting(lambda part=part: self._top(part))  # type: ignore[misc]  # bound at once
+            last = min(_page(place) + self._pages(records), top)
+            if _page(place) < top:
+                return [part, f"({last - 1},{LAST})"]
+            part, place = part + 1, "(0,0)"
+        last = _page(place) + self._pages(records)
+        return [part, f"({last - 1},{LAST})"] if part == until[0] and last < _page(until[1]) else until
+
+    def _pages(self, records: int) -> int:
+        return max(1, int(records / self._per_page))
+
     def _find(self, job: Job, run: Run, clock: Clock, limit: int) -> Window | None:
         """The next window that may hold work; None at the end of the table."""
-        if run.cursor is None or self._stale:
+        if run.cursor is None or self._stale or run.id != self._walked:
             self._tops.clear()
-            self._stale = False
-            self._without = 0
+            self._stale, self._walked = False, run.id
+            self._without = self._without if run.parent is not None else 0
             with self.server.reading():  # who asks for the parts waits for their locks
                 self.table = evolve(self.table, parts=parts_of(self.server, self.table.oid))
         part, after = run.cursor if run.cursor is not None else (0, "(0,0)")
         began = time.monotonic_ns()
-        while part < len(self.table.parts):
+        while part < len(self.table.parts) and (run.until is None or part <= run.until[0]):
             top = self._top(part)
+            if run.until is not None and part == run.until[0]:
+                top = _page(run.until[1])
             page = _page(after)
             if page >= top:
                 part, after = part + 1, "(0,0)"
                 continue
-            pages = max(1, int(limit / self._per_page))
+            pages = self._pages(limit)
             if not self._sql(job):
                 return self._judge(job, run, clock, limit, part, after, min(page + pages, top) - 1)
             if self._dense and limit >= max(2, self._per_page):
                 return Window(part, after, f"({min(page + pages, top) - 1},{LAST})")
             end = min(page + self._seek, top) - 1
-            said = self._statements(job, skipping=run.counts.quarantined > 0)
-            values = said.values(job, job.moment(clock())) | {"run": run.id, "after": after, "last": f"({end},{LAST})"}
+            said = self._statements(job, skipping=self._skipping(run))
+            values = said.values(job, job.moment(clock())) | {
+                "run": run.whole,
+                "after": after,
+                "last": f"({end},{LAST})",
+            }
             with self.server.reading():
                 ((first,),) = self.server.rows(said.seek(self._part(part)), values)
                 if first is not None:
@@ -365,7 +399,7 @@ class PostgresStore(ServedStore[Column, Window]):
     ) -> Window | None:
         """The next rows that hold work, judged in Python, outside of any transaction that writes."""
         names = needs(job.repair, job.guard) or self.fields()
-        skipped = {each.key for each in self.ledger.quarantined(run)} if run.counts.quarantined else set()
+        skipped = {each.key for each in self.ledger.quarantined(run)} if self._skipping(run) else set()
         last = f"({last_page},{LAST})"
         work = []
         job = self._as_held(job)
@@ -390,18 +424,20 @@ class PostgresStore(ServedStore[Column, Window]):
     ) -> tuple[Window, int, int, int | None, int | None]:
         column, part = self.table.column(job.field), self._part(found.part)
         oids = [self.table.parts[found.part].oid]
-        values: dict[str, Any] = {"run": run.id, "oids": oids, "after": found.after, "last": found.last}
+        values: dict[str, Any] = {"run": run.whole, "oids": oids, "after": found.after, "last": found.last}
         if found.rows is None:
-            said = self._statements(job, skipping=run.counts.quarantined > 0)
+            said = self._statements(job, skipping=self._skipping(run))
             statements = said.write(self._writer, column, part, others=run.sweep > 1 or self._without < ENOUGH)
             values |= said.values(job, job.moment(clock()))
         else:
             statements = [self._writer.by_row(column, part)]
             values |= _given(found.rows) | {"file": found.file}
-        first = (run.last_change or 0) + 1
+        batches: list[tuple[int, int]] = []
         made = count = 0
         for each in statements:
-            ((count, lost, triggers),) = self.server.rows(each, {**values, "first": first + made})
+            first = run.next_change + made if run.parent is None else None
+            ((count, lost, triggers, first),) = self.server.rows(each, {**values, "first": first})
+            batches += [(first, count)] if count else []
             made += count
             self._seen(triggers)
             if lost:
@@ -409,11 +445,14 @@ class PostgresStore(ServedStore[Column, Window]):
         if len(statements) > 1:
             self._without = 0 if count else self._without + 1
         if made and self._watched():
-            ((lost,),) = self.server.rows(self._writer.proof(column), {"run": run.id, "since": first})
+            since = [first for first, _ in batches]
+            ((lost,),) = self.server.rows(self._writer.proof(column), {"run": run.whole, "since": since})
             if lost:
                 raise self._undone_by_a_trigger(column.name)
         refused = 0 if found.rows is None else len(found.rows) - made
-        return (found, made, refused, first, first + made - 1) if made else (found, 0, refused, None, None)
+        if not made:
+            return found, 0, refused, None, None
+        return found, made, refused, batches[0][0], sum(batches[-1]) - 1
 
     def _seen(self, triggers: Sequence[str]) -> None:
         """Learn of triggers made since the table was looked at."""
@@ -433,7 +472,7 @@ class PostgresStore(ServedStore[Column, Window]):
 
     def _quarantine(self, run: Run, found: Window, reason: str) -> Step:
         """Set the one row of a failed step aside, and go on after it."""
-        values = {"run": run.id, "reason": reason, "last": found.rows[0][0] if found.rows else found.last}
+        values = {"run": run.whole, "reason": reason, "last": found.rows[0][0] if found.rows else found.last}
         aside = self._writer.set_aside(self._part(found.part))
         return self._set_aside(run, aside, values, [found.part, values["last"]])
 

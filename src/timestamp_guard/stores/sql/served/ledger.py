@@ -12,10 +12,10 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, Generic, TypeVar
 
-from attrs import fields
+from attrs import evolve, fields
 
 from ....instants import Raw, brief
-from ....ledger import Change, Counts, Quarantined, Run
+from ....ledger import SPACE, Change, Counts, Quarantined, Run, lost
 from ....targets.typed import Kind
 from ..ledger import MADE, SqlLedger
 from .server import ServedConnection
@@ -76,6 +76,28 @@ class ServedLedger(SqlLedger, Generic[S]):
         values = self._values(run)
         self.put(run, only={name: values[name] for name in _MOVED})
 
+    # -- ranges
+
+    def ranges(self, run: Run) -> list[Run]:
+        """See :class:`~timestamp_guard.ledger.SharedLedger`."""
+        return self._found("WHERE parent = ? ORDER BY id", (run.whole,)) if self.exists() else []
+
+    def share(self, run: Run, begun: Run | None = None, ended: Sequence[Run] = ()) -> Run:
+        """See :class:`~timestamp_guard.ledger.SharedLedger`."""
+        after = evolve(run, generation=run.generation + 1)
+        with self._writing():
+            self.put(after, held=run.generation)
+            for each in ended:
+                gone = self.server.run(
+                    f"DELETE FROM {self._runs} WHERE id = ? AND generation = ?",  # noqa: S608 - our own name
+                    (each.id, each.generation),
+                )
+                if gone.rowcount != 1:
+                    raise lost(each)
+            if begun is not None:
+                after = self._inserted(begun)
+        return after
+
     # -- what a run remembers of its rows
 
     def _kept_key(self) -> Any:
@@ -83,7 +105,7 @@ class ServedLedger(SqlLedger, Generic[S]):
         return {"key": list(self.key), "kinds": kinds}
 
     def _remembered(self, run: Run) -> tuple[tuple[str, ...], Mapping[str, Kind]]:
-        ((text,),) = self.server.rows(f'SELECT "key" FROM {self._runs} WHERE id = ?', (run.id,))  # noqa: S608 - our own name
+        ((text,),) = self.server.rows(f'SELECT "key" FROM {self._runs} WHERE id = ?', (run.whole,))  # noqa: S608 - our own name
         try:
             said = json.loads(text)
             key, kinds = said["key"], dict(said["kinds"])
@@ -104,7 +126,9 @@ class ServedLedger(SqlLedger, Generic[S]):
             return []  # what a server is asked to write is written in the same transaction: there are no intents
         key, kinds = self._remembered(run)
         names = ", ".join(f"key_{index}" for index in range(1, len(key) + 1))
-        top = after - 1 if after else run.last_change or 0
+        top = self.newest(run, after - 1 if after else run.last_change or 0)
+        if top is None:
+            return []
         values = {"run": run.id, "bottom": 1 if limit is None else max(1, top - limit + 1), "top": top}
         rows = self.server.rows(
             f'SELECT id, "before", "after", candidate, {names} FROM {self._changed} '  # noqa: S608 - ours
@@ -126,8 +150,17 @@ class ServedLedger(SqlLedger, Generic[S]):
             for number, before, made, candidate, *held in rows
         ]
 
+    def newest(self, run: Run, top: int) -> int | None:
+        """See :class:`~timestamp_guard.stores.sql.ledger.SqlLedger`; only ranges leave gaps."""
+        if top < SPACE:
+            return top if top >= (run.first_change or 1) else None
+        return self._newest(run, top)
+
+    def _newest(self, run: Run, top: int) -> int | None:
+        return super().newest(run, top)
+
     def within(self, run: str, bottom: str, top: str) -> str:
-        """Which changes: those of a run between two numbers; they are numbered from 1, without a gap."""
+        """Which changes: those of a run between two numbers."""
         return f"run = {run} AND id BETWEEN {bottom} AND {top}"
 
     def _thaw(self, text: Any, kind: Kind) -> Raw:
@@ -146,5 +179,5 @@ class ServedLedger(SqlLedger, Generic[S]):
             return []
         key, kinds = self._remembered(run)
         names = ", ".join(f"key_{index}" for index in range(1, len(key) + 1))
-        rows = self.server.rows(f"SELECT reason, {names} FROM {self._aside} WHERE run = ? ORDER BY id", (run.id,))  # noqa: S608
+        rows = self.server.rows(f"SELECT reason, {names} FROM {self._aside} WHERE run = ? ORDER BY id", (run.whole,))  # noqa: S608
         return [Quarantined(self._thaw_key(held, key, kinds), reason) for reason, *held in rows]

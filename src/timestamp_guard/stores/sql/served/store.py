@@ -19,7 +19,7 @@ from ...._faults import point, reach
 from ....errors import PlanChanged, StoreError, StoreLocked, UsageError, WriteFailed, WriteUndone
 from ....instants import Encodings, brief
 from ....job import Job
-from ....ledger import Cursor, Key, Run, find
+from ....ledger import Cursor, Key, Run, standing
 from ...base import Clock, Step
 from ..connection import Prepared, TakenBack
 from .ledger import ServedLedger
@@ -224,7 +224,7 @@ class ServedStore(ABC, Generic[C, W]):
         Whether its last transaction was committed is in the ledger, which was written in it.
         """
         self._reconnect(0)
-        current = self._lasting(lambda: find(self.ledger, run.id or 0, run.table))
+        current = self._lasting(lambda: standing(self.ledger, run))
         if current.generation != run.generation:
             self.ledger.put(run)  # tells that it is lost
         return Step(current, done=False, touched=0)
@@ -232,7 +232,7 @@ class ServedStore(ABC, Generic[C, W]):
     def _step(self, job: Job, run: Run, clock: Clock, limit: int) -> Step:
         found = self._find(job, run, clock, limit)
         if found is None:
-            return Step(self.ledger.save(evolve(run, cursor=None)), done=True)
+            return Step(self.ledger.save(evolve(run, cursor=run.until)), done=True)
         cursor = self._cursor(found)
         if not found.work:
             return Step(self.ledger.save(evolve(run, cursor=cursor)), done=False, fraction=self._fraction(found))
@@ -269,6 +269,11 @@ class ServedStore(ABC, Generic[C, W]):
         reach(STEP_DONE)
         self._made(found, made)
         return Step(after, done=False, touched=made + refused, held_ns=held, fraction=self._fraction(found))
+
+    @staticmethod
+    def _skipping(run: Run) -> bool:
+        """Whether the run may have quarantined rows: those of an earlier sweep are not known to a range."""
+        return run.counts.quarantined > 0 or (run.parent is not None and run.sweep > 1)
 
     def _same_key(self, run: Run) -> None:
         """
@@ -329,12 +334,12 @@ class ServedStore(ABC, Generic[C, W]):
     def _undo(self, run: Run, undone: Run, limit: int) -> Step:
         table = self._as_it_was(undone)
         column = self.table.column(undone.field)
-        top = (run.cursor if run.cursor is not None else (undone.last_change or 0) + 1) - 1
-        first = undone.first_change or 0
-        if undone.last_change is None or top < first:
+        before = run.cursor if run.cursor is not None else (undone.last_change or 0) + 1
+        top = self._lasting(lambda: self.ledger.newest(undone, before - 1))
+        if top is None:
             return Step(self.ledger.save(run), done=True)
-        bottom = max(first, top - limit + 1)
-        values = {"undone": undone.id, "bottom": bottom, "top": top}
+        bottom = max(undone.first_change or 0, top - limit + 1)
+        values: dict[str, Any] = {"undone": undone.id, "bottom": bottom, "top": top}
         began = time.monotonic_ns()
         try:
             with self.ledger.owned(run, LOCK if limit > 1 else None):
@@ -357,7 +362,7 @@ class ServedStore(ABC, Generic[C, W]):
             return self._set_aside(run, self._change_aside(table), values, bottom)
         held = time.monotonic_ns() - began
         reach(UNDO_DONE)
-        fraction = 1 - (bottom - first) / max(1, (undone.last_change or 0) - first)
+        fraction = min(1.0, after.touched / max(1, undone.counts.changed))
         return Step(after, done=False, touched=there, held_ns=held, fraction=fraction)
 
     def _give_back(self, table: ServedTable[C], column: C, values: Mapping[str, Any]) -> tuple[int, int]:
