@@ -130,6 +130,8 @@ class TestUnknown:
             ("theirs", set(), set(), "comes from the package 'somewhere'"),
             ("made()", set(), set(), "what made() gives is known when it runs"),
             ("v.object({ updatedAt: v.number() }).pick(...list)", set(), set(), "is known when it runs"),
+            ("v.object({ ...theirs }).pick('updatedAt')", set(), {"updatedAt"}, "from the package 'somewhere'"),
+            ("v.object({ ...theirs, a: v.number() }).omit('a')", set(), set(), "from the package 'somewhere'"),
             ("v.object({ updatedAt: v.number() }).omit(...list)", set(), {"updatedAt"}, "is known when it runs"),
             ("v.object({ updatedAt: v.number() }).merge({})", set(), set(), "cannot be read"),
         ],

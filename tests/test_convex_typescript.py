@@ -125,6 +125,7 @@ def test_names(tmp_path: Path, main: str, found: str) -> None:
         ("const x = {}; delete x.a; x", "main.ts:1: x is given another value here"),
         ("const x = []; x.push(1); x", "main.ts:1: x is given another value here"),
         ("const x = {}; Object.assign(x, { a: 1 }); x", "main.ts:1: x is given another value here"),
+        ("const { x = 1 } = {}; x", "main.ts:1: what x is, is known when it runs"),
         ("declare const x: number; x", "main.ts:1: what x is, is known when it runs"),
         ("const x = y; const y = x; x", "main.ts:1: x goes in a circle"),
         ("import { a } from './circle'; a", "circle.ts: a is exported in a circle"),
