@@ -128,6 +128,7 @@ class TestUnknown:
             ("later", set(), set(), "schema.ts:2: later is given another value here"),
             ("looped", set(), set(), "looped goes in a circle"),
             ("theirs", set(), set(), "comes from the package 'somewhere'"),
+            ("{ ...empty() }", set(), set(), "what empty() gives is known when it runs"),
             ("{ ...promised() }", set(), set(), "what promised() gives is known when it runs"),
             ("made()", set(), set(), "what made() gives is known when it runs"),
             ("v.object({ updatedAt: v.number() }).pick(...list)", set(), set(), "is known when it runs"),
@@ -145,7 +146,7 @@ class TestUnknown:
             tmp_path,
             f"defineTable({document}) }});"
             'import theirs from "somewhere"; declare const list: any, on: boolean;'
-            "let later = {}; later = { a: v.number() }; const promised = async () => ({ a: v.number() }); const half = { ...theirs }; const looped = { ...looped };"
+            "let later = {}; later = { a: v.number() }; function empty() {} const promised = async () => ({ a: v.number() }); const half = { ...theirs }; const looped = { ...looped };"
             "function made() { if (on) { return {}; } return { a: v.any() }; } void ({",
         )
 

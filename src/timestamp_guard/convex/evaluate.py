@@ -237,12 +237,9 @@ class Evaluator:
         if function is None or arguments is None or arguments.node.type != "arguments":
             return Unknown(f"{piece}: {piece.brief} cannot be read")
         given = list(self._items(arguments, frame))
-        if text(unwrap(function.node)).startswith("Object.") and isinstance(self._global(function), Unknown):
+        if text(unwrap(function.node)).startswith("Object."):
             return packages.of_object(function.text.removeprefix("Object."), given, piece)
         return self.called(self.value(function, frame), given, piece)
-
-    def _global(self, function: Piece) -> Bound:
-        return self.folder.binding(function.child("object") or function)
 
     def _applied(self, function: Function, arguments: Sequence[Value], asked: Piece) -> Value:
         """A function whose body is an expression, or constants and a `return`."""
