@@ -294,6 +294,23 @@ class TestUnknown:
 
         assert {"updatedAt"} == found.untyped
 
+    @pytest.mark.parametrize(
+        "source",
+        [
+            "const f = (x) => ({ ...f(x), ...f(x) }); const made = f({});",
+            "".join(f"const a{n} = {{ ...a{n + 1}, ...a{n + 1} }};" for n in range(60)) + "const a60 = {}, made = a0;",
+            "".join(f"const a{n} = (x) => ({{ ...a{n + 1}(x), ...a{n + 1}(x) }});" for n in range(30))
+            + "const a30 = (x) => x; const made = a0({});",
+        ],
+    )
+    def test_endless(self, tmp_path: Path, source: str) -> None:
+        """
+        What doubles with every step ends soon, in what is read or in what is said to be unknown.
+        """
+        found = schema(tmp_path, f"{source} export default defineSchema({{ pages: defineTable(made) }});")
+
+        assert {} == found.tables["pages"].fields
+
 
 class TestEncodings:
     def test_by_type(self, tmp_path: Path) -> None:
