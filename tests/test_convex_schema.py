@@ -128,8 +128,12 @@ class TestUnknown:
             ("later", set(), set(), "schema.ts:2: later is given another value here"),
             ("looped", set(), set(), "looped goes in a circle"),
             ("theirs", set(), set(), "comes from the package 'somewhere'"),
+            ("{ ...empty() }", set(), set(), "what empty() gives is known when it runs"),
+            ("{ ...promised() }", set(), set(), "what promised() gives is known when it runs"),
             ("made()", set(), set(), "what made() gives is known when it runs"),
             ("v.object({ updatedAt: v.number() }).pick(...list)", set(), set(), "is known when it runs"),
+            ("v.object({ ...theirs }).pick('updatedAt')", set(), {"updatedAt"}, "from the package 'somewhere'"),
+            ("v.object({ ...theirs, a: v.number() }).omit('a')", set(), set(), "from the package 'somewhere'"),
             ("v.object({ updatedAt: v.number() }).omit(...list)", set(), {"updatedAt"}, "is known when it runs"),
             ("v.object({ updatedAt: v.number() }).merge({})", set(), set(), "cannot be read"),
         ],
@@ -142,7 +146,7 @@ class TestUnknown:
             tmp_path,
             f"defineTable({document}) }});"
             'import theirs from "somewhere"; declare const list: any, on: boolean;'
-            "let later = {}; later = { a: v.number() }; const half = { ...theirs }; const looped = { ...looped };"
+            "let later = {}; later = { a: v.number() }; function empty() {} const promised = async () => ({ a: v.number() }); const half = { ...theirs }; const looped = { ...looped };"
             "function made() { if (on) { return {}; } return { a: v.any() }; } void ({",
         )
 
@@ -289,6 +293,23 @@ class TestUnknown:
         found = table(tmp_path, f"defineTable({{ updatedAt: {'v.optional(' * 5_000}v.number(){')' * 5_000} }})")
 
         assert {"updatedAt"} == found.untyped
+
+    @pytest.mark.parametrize(
+        "source",
+        [
+            "const f = (x) => ({ ...f(x), ...f(x) }); const made = f({});",
+            "".join(f"const a{n} = {{ ...a{n + 1}, ...a{n + 1} }};" for n in range(60)) + "const a60 = {}, made = a0;",
+            "".join(f"const a{n} = (x) => ({{ ...a{n + 1}(x), ...a{n + 1}(x) }});" for n in range(30))
+            + "const a30 = (x) => x; const made = a0({});",
+        ],
+    )
+    def test_endless(self, tmp_path: Path, source: str) -> None:
+        """
+        What doubles with every step ends soon, in what is read or in what is said to be unknown.
+        """
+        found = schema(tmp_path, f"{source} export default defineSchema({{ pages: defineTable(made) }});")
+
+        assert {} == found.tables["pages"].fields
 
 
 class TestEncodings:

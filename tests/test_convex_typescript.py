@@ -125,6 +125,8 @@ def test_names(tmp_path: Path, main: str, found: str) -> None:
         ("const x = {}; delete x.a; x", "main.ts:1: x is given another value here"),
         ("const x = []; x.push(1); x", "main.ts:1: x is given another value here"),
         ("const x = {}; Object.assign(x, { a: 1 }); x", "main.ts:1: x is given another value here"),
+        ("import x from './star'; x", "star.ts: exports no default"),
+        ("const { x = 1 } = {}; x", "main.ts:1: what x is, is known when it runs"),
         ("declare const x: number; x", "main.ts:1: what x is, is known when it runs"),
         ("const x = y; const y = x; x", "main.ts:1: x goes in a circle"),
         ("import { a } from './circle'; a", "circle.ts: a is exported in a circle"),
@@ -138,7 +140,13 @@ def test_unknown(tmp_path: Path, main: str, said: str) -> None:
     """
     What cannot be known without running the code is said, with its place and why.
     """
-    files = folder(tmp_path, main=main, other="export const y = 1;", circle="export { a } from './circle';")
+    files = folder(
+        tmp_path,
+        main=main,
+        other="export const y = 1; export default 2;",
+        star="export * from './other';",
+        circle="export { a } from './circle';",
+    )
     reached = files.follow(last(files))
 
     assert isinstance(reached, Unknown), reached

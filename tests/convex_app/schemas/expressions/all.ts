@@ -3,3 +3,4 @@ export * from "./more";
 export const updatedAt = v.number();
 export const { createdAt } = { createdAt: v.number() };
 export type Unused = string;
+export type { Other } from "./more";
