@@ -12,10 +12,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from ..errors import UsageError
 from .modules import locate
+from .scopes import DECLARATIONS, NAMES, SCOPES, Binding, Declared, Imported, declared, exports
 from .typescript import Module, Piece, find, read, string, text, unwrap
 
 if TYPE_CHECKING:
@@ -23,24 +24,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Binding", "Bound", "Entry", "Folder", "Outside", "Unknown", "Whole"]
 
-_FUNCTIONS: Final = {
-    "arrow_function",
-    "function_declaration",
-    "function_expression",
-    "generator_function",
-    "generator_function_declaration",
-    "method_definition",
-}
-_NAMED: Final = {
-    "abstract_class_declaration",
-    "class_declaration",
-    "enum_declaration",
-    "function_declaration",
-    "generator_function_declaration",
-    "internal_module",
-}
-_NAMES: Final = {"identifier", "shorthand_property_identifier", "shorthand_property_identifier_pattern"}
-_STARS = 64  # how far names are followed before they go in a circle
+_STEPS: Final = 64
+"""How far names are followed: what is farther goes in a circle."""
+
+_ASSIGNMENTS: Final = ("assignment_expression", "augmented_assignment_expression", "update_expression")
 
 
 @frozen
@@ -63,21 +50,6 @@ class Whole:
     """All that a module exports, as `import * as name` gives it."""
 
     module: Module
-
-
-@frozen
-class Binding:
-    """
-    What a name is bound to, in a file of ours.
-
-    `declared` is the name where it is declared: a variable, a parameter, a function, a class or an enum.
-    `value` is what it is given there: the initialiser, or the declaration of a function, class or enum; None where
-    there is none, as for a parameter. `path` says which part of it, by the keys of a destructuring.
-    """
-
-    declared: Piece
-    value: Piece | None
-    path: tuple[str, ...] = ()
 
 
 Bound: TypeAlias = Binding | Whole | Outside | Unknown
@@ -103,7 +75,13 @@ class Folder:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._modules: dict[Path, Module] = {}
-        self._scopes: dict[tuple[Path, int], Mapping[str, Bound]] = {}
+        self._scopes: dict[tuple[Path, int], Mapping[str, Declared]] = {}
+        self._assignments: dict[Path, Mapping[str, list[tuple[Piece, Piece]]]] = {}
+
+    @property
+    def modules(self) -> list[Module]:
+        """The files that were read."""
+        return list(self._modules.values())
 
     def module(self, path: Path) -> Module:
         """
@@ -119,20 +97,35 @@ class Folder:
 
     def binding(self, name: Piece) -> Bound:
         """What the name that stands there is bound to."""
-        if name.node.type not in _NAMES:
-            return Unknown(f"{name}: {_brief(name)} is no name")
+        if name.node.type not in NAMES:
+            return Unknown(f"{name}: {name.brief} is no name")
         wanted = name.text
         node: Node | None = name.node
         while node is not None:
             found = self._scope(name.at(node)).get(wanted)
             if found is not None:
-                return found
+                return self._reached(name.module, found)
             node = node.parent
         return Unknown(f"{name}: {wanted} is declared nowhere")
 
     def exported(self, module: Module, name: str) -> Bound:
         """What a module exports under a *name*."""
-        return self._exported(module, name, frozenset())
+        return self._exported(module, name)
+
+    def exports(self, module: Module) -> tuple[list[str], list[str]]:
+        """The names that a module exports, in the order of the alphabet, and the packages of which it exports all."""
+        names, packages, left = set[str](), set[str](), [module]
+        for each in left:
+            for name, what in self._exports(each):
+                if name != "*" or not isinstance(what, Imported):
+                    names |= {name} if name != "default" or each is module else set()
+                    continue
+                found = self.imported(each, what.source)
+                if not isinstance(found, Module):
+                    packages.add(what.source)
+                elif found not in left:
+                    left.append(found)
+        return sorted(names), sorted(packages)
 
     def imported(self, module: Module, source: str) -> Module | Outside | Unknown:
         """The module that is meant by the text after `from` in a *module*."""
@@ -152,22 +145,30 @@ class Folder:
 
         A parameter, and a variable that is given another value later, are Unknown.
         """
-        return self._follow(piece, _STARS)
+        return self._follow(piece, _STEPS)
 
     def assignments(self, declared: Piece) -> list[Piece]:
         """The assignments to a name, or to a part of what it holds (`name.key = ...`), as expressions."""
-        top = declared.at(declared.module.root)
         found = []
-        for each in find(top, "assignment_expression", "augmented_assignment_expression", "update_expression"):
-            left = each.node.child_by_field_name("left") or each.node.child_by_field_name("argument")
-            while left is not None and unwrap(left).type in {"member_expression", "subscript_expression"}:
-                left = unwrap(left).child_by_field_name("object")
-            if left is None or text(unwrap(left)) != declared.text:
-                continue
-            bound = self.binding(each.at(unwrap(left)))
+        for name, each in self._assigned(declared.module).get(declared.text, ()):
+            bound = self.binding(name)
             if isinstance(bound, Binding) and bound.declared == declared:
                 found.append(each)
         return found
+
+    def _assigned(self, module: Module) -> Mapping[str, list[tuple[Piece, Piece]]]:
+        """All assignments of a module by the name that stands first on their left, each with that name."""
+        if module.path not in self._assignments:
+            found: dict[str, list[tuple[Piece, Piece]]] = {}
+            for each in find(Piece(module, module.root), *_ASSIGNMENTS):
+                left = each.child("left") or each.child("argument")
+                while left is not None and unwrap(left.node).type in {"member_expression", "subscript_expression"}:
+                    left = left.at(unwrap(left.node)).child("object")
+                if left is not None:
+                    name = left.at(unwrap(left.node))
+                    found.setdefault(name.text, []).append((name, each))
+            self._assignments[module.path] = found
+        return self._assignments[module.path]
 
     def entries(self, literal: Piece) -> list[Entry]:
         """What an object literal holds, in its order; computed keys are followed to their text."""
@@ -215,8 +216,8 @@ class Folder:
     def _follow(self, piece: Piece, left: int) -> Piece | Whole | Outside | Unknown:
         piece = piece.at(unwrap(piece.node))
         if left == 0:
-            return Unknown(f"{piece}: {_brief(piece)} goes in a circle")
-        if piece.node.type in _NAMES:
+            return Unknown(f"{piece}: {piece.brief} goes in a circle")
+        if piece.node.type in NAMES:
             return self._value(self.binding(piece), piece, left - 1)
         if piece.node.type not in {"member_expression", "subscript_expression"}:
             return piece
@@ -225,15 +226,15 @@ class Folder:
             return piece
         name = key.text if key.node.type == "property_identifier" else self.constant(key)
         if name is None:
-            return Unknown(f"{piece}: which part {_brief(piece)} is, is known when it runs")
+            return Unknown(f"{piece}: which part {piece.brief} is, is known when it runs")
         return self._part(self._follow(owner, left - 1), name, piece, left - 1)
 
     def _value(self, bound: Bound, asked: Piece, left: int) -> Piece | Whole | Outside | Unknown:
         if not isinstance(bound, Binding):
             return bound
         if bound.value is None:
-            return Unknown(f"{asked}: what {_brief(asked)} is, is known when it runs")
-        if bound.value.node.type in _NAMED:
+            return Unknown(f"{asked}: what {asked.brief} is, is known when it runs")
+        if bound.value.node.type in DECLARATIONS:
             return bound.value
         changed = self.assignments(bound.declared)
         if changed:
@@ -283,168 +284,55 @@ class Folder:
                 return value
         return Unknown(f"{enum}: {key!r} of the enum has no value of its own")
 
-    # -- Scopes ----------------------------------------------------------------
+    # -- Scopes and exports ----------------------------------------------------
 
-    def _scope(self, piece: Piece) -> Mapping[str, Bound]:
+    def _scope(self, piece: Piece) -> Mapping[str, Declared]:
         """The names that a node declares for what stands inside it."""
-        node = piece.node
-        if node.type not in _SCOPES:
+        if piece.node.type not in SCOPES:
             return {}
-        key = (piece.module.path, node.id)
+        key = (piece.module.path, piece.node.id)
         if key not in self._scopes:
-            self._scopes[key] = dict(self._declared(piece))
+            self._scopes[key] = declared(piece)
         return self._scopes[key]
 
-    def _declared(self, piece: Piece) -> Iterator[tuple[str, Bound]]:
-        node = piece.node
-        if node.type in {"program", "statement_block"}:
-            for statement in node.named_children:
-                yield from self._statement(piece.at(statement))
-            return
-        if node.type == "for_statement":
-            first = piece.child("initializer")
-            if first is not None:
-                yield from self._statement(first)
-            return
-        own = piece.child("name")
-        if node.type == "function_expression" and own is not None:
-            yield own.text, Binding(own, piece)
-        for each in ("parameter", "left"):
-            pattern = piece.child(each)
-            if pattern is not None:
-                yield from _bound(pattern, None)
-        parameters = piece.child("parameters")
-        for parameter in [] if parameters is None else parameters.node.named_children:
-            pattern = piece.at(parameter).child("pattern") or piece.at(parameter)
-            yield from _bound(pattern, None)
-
-    def _statement(self, piece: Piece) -> Iterator[tuple[str, Bound]]:
-        node = piece.node
-        if node.type in {"export_statement", "ambient_declaration", "expression_statement"}:
-            for inner in node.named_children:
-                yield from self._statement(piece.at(inner))
-        elif node.type in {"lexical_declaration", "variable_declaration"}:
-            for each in node.named_children:
-                pattern = piece.at(each).child("name")
-                if each.type == "variable_declarator" and pattern is not None:
-                    yield from _bound(pattern, piece.at(each).child("value"))
-        elif node.type in _NAMED:
-            name = piece.child("name")
-            if name is not None:
-                yield name.text, Binding(name, piece)
-        elif node.type == "import_statement":
-            yield from self._import(piece)
-
-    def _import(self, piece: Piece) -> Iterator[tuple[str, Bound]]:
-        source = piece.child("source")
-        clause = next((each for each in piece.node.named_children if each.type == "import_clause"), None)
-        if source is None or clause is None:
-            return
-        found = self.imported(piece.module, string(source.node) or "")
-        for each in clause.named_children:
-            if each.type == "identifier":
-                yield text(each), self._of(found, "default")
-            elif each.type == "namespace_import":
-                yield text(each.named_children[-1]), self._of(found, "*")
-            for one in each.named_children if each.type == "named_imports" else ():
-                name = one.child_by_field_name("name")
-                if name is not None:
-                    local = one.child_by_field_name("alias") or name
-                    yield text(local), self._of(found, string(name) or text(name))
-
-    def _of(
-        self, found: Module | Outside | Unknown, name: str, seen: frozenset[tuple[Path, str]] = frozenset()
-    ) -> Bound:
+    def _reached(self, module: Module, what: Declared, seen: Seen = frozenset()) -> Bound:
+        """What a declaration of a *module* leads to, into other files."""
+        if isinstance(what, Binding):
+            return what
+        found = self.imported(module, what.source)
         match found:
             case Module():
-                return Whole(found) if name == "*" else self._exported(found, name, seen)
+                return Whole(found) if what.name == "*" else self._exported(found, what.name, seen)
             case Outside():
-                return Outside(found.package, name)
+                return Outside(found.package, what.name)
             case Unknown():
                 return found
 
-    # -- Exports ---------------------------------------------------------------
-
-    def _exported(self, module: Module, name: str, seen: frozenset[tuple[Path, str]]) -> Bound:
+    def _exported(self, module: Module, name: str, seen: Seen = frozenset()) -> Bound:
         if (module.path, name) in seen:
             return Unknown(f"{module.name}: {name} is exported in a circle")
         seen |= {(module.path, name)}
         starred: Bound | None = None
-        for statement in module.root.named_children:
-            if statement.type != "export_statement":
-                continue
-            piece = Piece(module, statement)
-            source = piece.child("source")
-            words = {child.type for child in statement.children}
-            if source is None:
-                found = self._exported_here(piece, name, words)
-                if found is not None:
-                    return found
-                continue
-            for local, other in _specified(piece, words):
-                if other == name:
-                    return self._of(self.imported(module, string(source.node) or ""), local, seen)
-            if "*" in words and name != "default":
-                found = self._of(self.imported(module, string(source.node) or ""), name, seen)
-                if starred is None or isinstance(starred, Unknown):
-                    starred = found
+        for exported, what in self._exports(module):
+            if exported == name:
+                return self._reached(module, what, seen)
+            if exported == "*" and name != "default" and isinstance(what, Imported):
+                found = self._reached(module, evolve(what, name=name), seen)
+                starred = found if starred is None or isinstance(starred, Unknown) else starred
         return starred or Unknown(f"{module.name}: exports no {name}")
 
-    def _exported_here(self, piece: Piece, name: str, words: set[str]) -> Bound | None:
-        for local, other in _specified(piece, words):
-            if other == name:
-                top = self._scope(piece.at(piece.module.root))
-                return top.get(local) or Unknown(f"{piece}: {local} is declared nowhere")
-        value, declaration = piece.child("value"), piece.child("declaration")
-        if "default" in words:
-            given = value or declaration
-            return Binding(given, given) if name == "default" and given is not None else None
-        return None if declaration is None else dict(self._statement(declaration)).get(name)
+    def _exports(self, module: Module) -> Iterator[tuple[str, Declared]]:
+        """What a module exports, by name; those that it takes over from others by `*`."""
+        top = Piece(module, module.root)
+        for statement in module.root.named_children:
+            for name, what in exports(top.at(statement)):
+                if not isinstance(what, str):
+                    yield name, what
+                elif what in self._scope(top):
+                    yield name, self._scope(top)[what]
 
 
-_SCOPES: Final = {"program", "statement_block", "for_statement", "for_in_statement", "catch_clause", *_FUNCTIONS}
-
-
-def _specified(piece: Piece, words: set[str]) -> Iterator[tuple[str, str]]:
-    """The names in `export {local as other}` and `export * as other`."""
-    for clause in piece.node.named_children:
-        if clause.type == "namespace_export":
-            yield "*", text(clause.named_children[-1])
-        for each in clause.named_children if clause.type == "export_clause" and "type" not in words else ():
-            name = each.child_by_field_name("name")
-            if name is not None:
-                alias = each.child_by_field_name("alias") or name
-                yield text(name), string(alias) or text(alias)
-
-
-def _bound(pattern: Piece, value: Piece | None, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Bound]]:
-    """The names in a pattern, each with the part of the value that it takes; what has a default has no known value."""
-    node = pattern.node
-    match node.type:
-        case "identifier" | "shorthand_property_identifier_pattern":
-            yield pattern.text, Binding(pattern, value, path)
-        case "object_pattern" | "array_pattern":
-            for place, each in enumerate(node.named_children):
-                part = str(place) if node.type == "array_pattern" else text(each)
-                yield from _bound(pattern.at(each), value, path if each.type == "pair_pattern" else (*path, part))
-        case "pair_pattern":
-            key, inner = pattern.child("key"), pattern.child("value")
-            if key is not None and inner is not None:
-                named = key.text if key.node.type == "property_identifier" else string(key.node)
-                known = value if named is not None else None
-                yield from _bound(inner, known, (*path, named or ""))
-        case "object_assignment_pattern" | "assignment_pattern":
-            left = pattern.child("left")
-            if left is not None:
-                yield from _bound(left, None)
-        case "rest_pattern":
-            yield from _bound(pattern.at(node.named_children[-1]), None)
-        case "required_parameter" | "optional_parameter":
-            inner = pattern.child("pattern")
-            if inner is not None:
-                yield from _bound(inner, None)
-        case _:
-            return
+Seen: TypeAlias = frozenset[tuple[Path, str]]
 
 
 def _number(written: str) -> str | None:
@@ -454,8 +342,3 @@ def _number(written: str) -> str | None:
     except ValueError:
         return None
     return str(value)
-
-
-def _brief(piece: Piece) -> str:
-    words = " ".join(piece.text.split())
-    return words if len(words) <= 40 else f"{words[:37]}..."

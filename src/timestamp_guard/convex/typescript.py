@@ -26,7 +26,7 @@ except ImportError as problem:
 if TYPE_CHECKING:
     from tree_sitter import Node
 
-__all__ = ["SUFFIXES", "Fault", "Module", "Piece", "find", "parse", "read", "string", "text", "unwrap"]
+__all__ = ["SUFFIXES", "Fault", "Module", "Piece", "find", "fragment", "parse", "read", "string", "text", "unwrap"]
 
 SUFFIXES: Final = (".ts", ".tsx", ".mts", ".cts", ".js", ".jsx", ".mjs", ".cjs")
 """The files that hold TypeScript or JavaScript."""
@@ -97,6 +97,12 @@ class Piece:
         """The line where it starts, 1-based."""
         return self.node.start_point.row + 1
 
+    @property
+    def brief(self) -> str:
+        """The source in few words, for messages."""
+        words = " ".join(self.text.split())
+        return words if len(words) <= 40 else f"{words[:37]}..."
+
     def __str__(self) -> str:
         return f"{self.module.name}:{self.line}"
 
@@ -143,7 +149,12 @@ def string(node: Node) -> str | None:
         return None
     if any(child.type == "template_substitution" for child in node.named_children):
         return None
-    read = _ESCAPE.sub(_unescaped, text(node)[1:-1])
+    return fragment(text(node)[1:-1])
+
+
+def fragment(source: str) -> str:
+    """The text that a part of a literal stands for, its escapes read."""
+    read = _ESCAPE.sub(_unescaped, source)
     # Two escapes can be one character: a pair of surrogates.
     return read.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
