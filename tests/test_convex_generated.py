@@ -9,7 +9,7 @@ import json
 import math
 import operator
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from timestamp_guard import predicate
-from timestamp_guard.convex.generate import FILE, GuardedTable, is_ours, module
-from timestamp_guard.errors import UsageError
+from timestamp_guard.convex.generate import FILE, GuardedTable, module
 from timestamp_guard.instants import Encoding, Encodings, Placeholders, encodings_for
 from timestamp_guard.rules import NOW, At, Field, Guard, Ordered, Present, in_order, present, updated_at_guard
 from timestamp_guard.testing.strategies import anything
@@ -172,7 +171,9 @@ def app(folder: Path, tables: tuple[GuardedTable, ...]) -> Path:
 
 
 def vitest(folder: Path, name: str) -> str:
-    return node(packages() / "node_modules/vitest/vitest.mjs", "run", name, cwd=folder, env={"CI": "1", "NO_COLOR": "1"})
+    return node(
+        packages() / "node_modules/vitest/vitest.mjs", "run", name, cwd=folder, env={"CI": "1", "NO_COLOR": "1"}
+    )
 
 
 def test_compiles(tmp_path: Path) -> None:
@@ -199,7 +200,10 @@ def test_verdicts(tmp_path: Path) -> None:
     """
     The generated code finds what the predicate finds, in the same order, on thousands of records that Hypothesis drew.
     """
-    tables = [GuardedTable(f"t{n}", guard.fields[0], guard, encodings, int64=True) for n, (guard, encodings) in enumerate(CASES)]
+    tables = [
+        GuardedTable(f"t{n}", guard.fields[0], guard, encodings, int64=True)
+        for n, (guard, encodings) in enumerate(CASES)
+    ]
     records = [case for table in tables for case in cases(table.name, table.guard, table.encodings, 40)]
     for number, (guard, encodings) in enumerate(drawn(50, guards())):
         tables.append(GuardedTable(f"d{number}", guard.fields[0], guard, encodings, int64=True))
