@@ -8,8 +8,9 @@ import functools
 import json
 import math
 import operator
+import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from timestamp_guard import predicate
-from timestamp_guard.convex.generate import FILE, GuardedTable, module
+from timestamp_guard.convex.generate import FILE, GuardedTable, is_ours, module
+from timestamp_guard.errors import UsageError
 from timestamp_guard.instants import Encoding, Encodings, Placeholders, encodings_for
 from timestamp_guard.rules import NOW, At, Field, Guard, Ordered, Present, in_order, present, updated_at_guard
 from timestamp_guard.testing.strategies import anything
@@ -162,7 +164,7 @@ def cases(table: str, guard: Guard, encodings: Encodings, examples: int) -> Iter
 # -- the app ----------------------------------------------------------------------------------------------------
 
 
-def app(folder: Path, tables: tuple[GuardedTable, ...]) -> Path:
+def app(folder: Path, tables: Sequence[GuardedTable]) -> Path:
     """The app of `convex_app/generated`, with the module for *tables*."""
     project(folder)
     shutil.copytree(HERE, folder, dirs_exist_ok=True)
@@ -195,23 +197,117 @@ def test_behaves(tmp_path: Path) -> None:
     assert " passed" in said, said
 
 
-@pytest.mark.filterwarnings("ignore:Generating overly large repr")  # of what is drawn, where an example is given up
-def test_verdicts(tmp_path: Path) -> None:
-    """
-    The generated code finds what the predicate finds, in the same order, on thousands of records that Hypothesis drew.
-    """
+def drawn_app(folder: Path) -> tuple[Path, list[dict[str, Any]]]:
+    """An app whose tables have all guards that were thought of or drawn, and records for each."""
     tables = [
-        GuardedTable(f"t{n}", guard.fields[0], guard, encodings, int64=True)
-        for n, (guard, encodings) in enumerate(CASES)
+        GuardedTable(f"t{number}", guard.fields[0], guard, encodings, int64=True)
+        for number, (guard, encodings) in enumerate(CASES)
     ]
     records = [case for table in tables for case in cases(table.name, table.guard, table.encodings, 40)]
+    for name in HOSTILE:
+        tables.append(GuardedTable(name, name, updated_at_guard(name), "epoch_ms"))
+        records += cases(name, tables[-1].guard, "epoch_ms", 5)
     for number, (guard, encodings) in enumerate(drawn(50, guards())):
         tables.append(GuardedTable(f"d{number}", guard.fields[0], guard, encodings, int64=True))
         records += cases(tables[-1].name, guard, encodings, 30)
     tables.append(GuardedTable("clock", "u", updated_at_guard("u"), "epoch_ms"))
-    folder = app(tmp_path / "app", tuple(tables))
-    (folder / "cases.json").write_text(json.dumps(records))
+    made = app(folder, tables)
+    (made / "cases.json").write_text(json.dumps(records))
+    return made, records
+
+
+@pytest.mark.filterwarnings("ignore:Generating overly large repr")  # of what is drawn, where an example is given up
+def test_verdicts(tmp_path: Path) -> None:
+    """
+    The generated code finds what the predicate finds, in the same order, on thousands of records that Hypothesis drew,
+    whatever tables and fields are called.
+    """
+    folder, records = drawn_app(tmp_path / "app")
+    assert set(predicate.CODES) == {code for record in records for code, *_ in record["faults"]}
 
     said = vitest(folder, "agreement.test.ts")
 
     assert "2 passed" in said, said
+
+
+# -- without Node.js --------------------------------------------------------------------------------------------
+
+
+def test_digest() -> None:
+    """
+    A module is known as ours, also with other ends of lines, until a letter of it is changed.
+    """
+    text = module(TABLES)
+
+    assert is_ours(text)
+    assert is_ours(text.replace("\n", "\r\n"))
+    assert is_ours(text.replace("services", "servicez")) is None
+    assert is_ours(text + "\n") is None
+    assert is_ours("// nothing of ours\n") is False
+
+
+def test_same() -> None:
+    """
+    The same tables make the same module, so that a commit shows what has changed.
+    """
+    assert module(TABLES) == module(TABLES)
+
+
+def test_no_any() -> None:
+    """
+    The module has no type `any`, and asks no tool to look away.
+    """
+    text = module(TABLES).replace("v.any()", "")
+
+    assert [] == re.findall(r"\bany\b(?= *[;,>\])|&=])|@ts-|eslint-disable", text)
+
+
+def test_only_what_is_used() -> None:
+    """
+    An app whose timestamps are numbers gets nothing that reads text, and the text of the module is ASCII.
+    """
+    numbers, texts = module(TABLES[:3]), module(TABLES)
+
+    assert ("rfc3339" in numbers, "rfc3339" in texts) == (False, True)
+    assert texts.isascii()
+
+
+@pytest.mark.parametrize("name", [*HOSTILE, "é", "b\u2029b"])
+def test_names_are_text(name: str) -> None:
+    """
+    What a table or a field is called is text or a comment on one line, and nothing else.
+    """
+    text = module([GuardedTable(name, name, updated_at_guard(name), "epoch_ms")])
+    begin, end = text.index("const guards"), text.index("} satisfies Record")
+    bare = re.sub(r'"(?:[^"\\]|\\.)*"|//[^\n]*', "", text[begin:end])
+
+    plain = {name} if re.fullmatch(r"\w+", name, re.ASCII) and name != "__proto__" else set()
+    assert set(re.findall(r"\b[A-Za-z_]\w*", bare)) <= plain | {
+        "const", "guards", "updated", "as", "stamp", "Date", "now", "fields", "epoch", "rules", "present", "inOrder",
+        "at", "field",
+    }  # fmt: skip
+    assert "`" not in bare
+
+
+@pytest.mark.parametrize(
+    ("tables", "why"),
+    [
+        ([], "no table to guard"),
+        ([TABLES[0], TABLES[0]], "table 'services' is described twice"),
+        ([GuardedTable("a", "b", present("u"), {"u": "epoch_ms"})], "table 'a': no encoding is declared for 'b'"),
+        ([GuardedTable("a", "u", present("u"), "datetime")], "table 'a': Convex has no type for datetimes"),
+        ([GuardedTable("a", "u", present("u"), "epoch_ns")], "table 'a': epoch_ns does not fit into v.number()"),
+        (
+            [GuardedTable("a", "u", present("u"), "iso8601@Europe/Berlin")],
+            "table 'a': u is written in the local time of Europe/Berlin",
+        ),
+    ],
+)
+def test_refused(tables: list[GuardedTable], why: str) -> None:
+    """
+    What TypeScript could not judge or stamp exactly is refused, by name.
+    """
+    with pytest.raises(UsageError) as caught:
+        module(tables)
+
+    assert str(caught.value).startswith(why)

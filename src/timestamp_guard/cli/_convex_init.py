@@ -15,6 +15,7 @@ from ..config import Table, load
 from ..convex.generate import FILE, GuardedTable, is_ours, module
 from ..errors import UnknownName, UsageError
 from ..instants import Encoding
+from ..targets.typescript import ensure_speaks
 from ._options import ANY, NO_MENDING, UNSAID, Chosen, Form, Meaning, described, said
 from ._output import say, say_json
 
@@ -236,6 +237,7 @@ def _guarded(table: Table, schema: Schema) -> GuardedTable:
     """
     there = _table(schema, table.name)
     guarded = GuardedTable(table.name, table.updated, table.guard, table.encodings)
+    ensure_speaks(table.guard, guarded.encodings_of())
     for name, encoding in guarded.encodings_of().items():
         if name not in SYSTEM:
             _ensure_fits(there, name, encoding)
