@@ -5,12 +5,13 @@ The module that is generated for a Convex app: it compiles strictly, does what i
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import math
 import operator
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,28 @@ CASES: list[tuple[Guard, Encodings]] = [
     *((GUARDS[name], STEPS) for name in ("usual", "chain", "halves", "slack")),
 ]
 """Guards and encodings that were thought of; others are drawn."""
+
+NUMBERS_AT_EDGES: list[Any] = [
+    -1999, -1001, -1000, -999, 999, 1000, -1500.5, -1000.000001, -999.5, -2.5, -1.5, -0.5, -1e-9, -5e-324, 5e-324, 1e-9,
+    1.000001, 1.0000010001, 1.000000999, 2**53, -(2**53), 2**53 + 1, -(2**53) - 1, 2.0**53 + 2, 2**63 - 1, -(2**63),
+]  # fmt: skip
+TEXTS_AT_EDGES = (
+    "2016-12-31T23:59:60Z", "2016-12-31T23:59:59.999999999Z", "2017-01-01T00:00:00Z", "2017-01-01T01:59:60+02:00",
+    "2016-12-31T22:59:60Z", "2016-12-31T23:59:60+02:00", "2017-01-01T01:59:60", "2016-02-29", "2015-02-29", "1900-02-29",
+    "2000-02-30", "2000-13-01", "2000-00-10", "2000-01-00", "0000-01-01T00:00:00Z", "0001-01-01T00:00:00Z",
+    "0001-01-01T00:00:00.000000001Z", "0099-03-01T00:00:00Z", "9999-12-30T23:59:59Z", "9999-12-31T00:00:00Z",
+    "1970-01-01T00:00:00Z", "1970-01-01T02:00:00+02:00", "1969-12-31T23:59:59.9999999999Z", "2023-11-14t22:13:20z",
+    "2023-11-14 22:13:20,5", "2023-11-14T22:13", "2023-11-14T22:13:20+0530", "2023-11-14T22:13:20-03", "20231114",
+    "1700000000000", "2023-11-14T24:00:00Z", "2023-11-14T22:13:20Z\n", " 2023-11-14T22:13:20Z", "", "-x", "n/ax",
+)  # fmt: skip
+EDGES: tuple[tuple[Guard, Encodings, Sequence[Any]], ...] = (
+    *((in_order("a", "b"), form, NUMBERS_AT_EDGES) for form in ("epoch_ms", "epoch_s/ns", "epoch_ms/s", "epoch_us/ms")),
+    *(
+        (present("a") & present("b") & in_order("a", "b"), form, TEXTS_AT_EDGES)
+        for form in ("rfc3339", "rfc3339/s", "iso8601@+02:00", TEXTS)
+    ),
+)
+"""Values of which every two are compared."""
 
 NAMES = ("u", "c", "constructor", "__proto__")
 FORMS = (
@@ -148,17 +171,21 @@ def drawn(examples: int, draw: st.SearchStrategy[Any]) -> Iterator[Any]:
 
 
 def cases(table: str, guard: Guard, encodings: Encodings, examples: int) -> Iterator[dict[str, Any]]:
-    """Records for a guard, each with the verdict of the predicate."""
+    """Records for a guard that Hypothesis draws, each with the verdict of the predicate."""
     read = encodings_for(guard.fields, encodings)
     for number, record in enumerate(drawn(examples, anything(guard, read, now=AT))):
         usable = {name: held(raw) for name, raw in record.items() if name in guard.fields}
-        faults = [each.fault for each in predicate.violations(usable, guard, read, AT)]
-        kinds = ("number", "int64")
-        said = {name: written(raw, whole_as=kinds[number % 2]) for name, raw in usable.items()}
-        absent = [name for name in guard.fields if name not in usable]
-        if absent and number % 3 == 0:
-            said[absent[0]] = {"kind": "undefined"}
-        yield {"table": table, "now": str(AT), "record": said, "faults": faults}
+        yield case(table, guard, read, usable, number)
+
+
+def case(table: str, guard: Guard, encodings: Encodings, record: Mapping[str, Any], number: int) -> dict[str, Any]:
+    """A record as JSON, whole numbers now as one kind, now as the other, with the verdict of the predicate."""
+    said = {name: written(raw, whole_as=("number", "int64")[number % 2]) for name, raw in record.items()}
+    absent = [name for name in guard.fields if name not in record]
+    if absent and number % 3 == 0:
+        said[absent[0]] = {"kind": "undefined"}
+    faults = [each.fault for each in predicate.violations(record, guard, encodings, AT)]
+    return {"table": table, "now": str(AT), "record": said, "faults": faults}
 
 
 # -- the app ----------------------------------------------------------------------------------------------------
@@ -210,6 +237,12 @@ def drawn_app(folder: Path) -> tuple[Path, list[dict[str, Any]]]:
     for number, (guard, encodings) in enumerate(drawn(50, guards())):
         tables.append(GuardedTable(f"d{number}", guard.fields[0], guard, encodings, int64=True))
         records += cases(tables[-1].name, guard, encodings, 30)
+    for place, (guard, encodings, values) in enumerate(EDGES):
+        tables.append(GuardedTable(f"e{place}", "a", guard, encodings, int64=True))
+        pairs = itertools.product(values, repeat=2)
+        records += [
+            case(f"e{place}", guard, encodings, {"a": a, "b": b}, number) for number, (a, b) in enumerate(pairs)
+        ]
     tables.append(GuardedTable("clock", "u", updated_at_guard("u"), "epoch_ms"))
     made = app(folder, tables)
     (made / "cases.json").write_text(json.dumps(records))
