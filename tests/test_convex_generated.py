@@ -22,10 +22,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from timestamp_guard import predicate
+from timestamp_guard.convex import generate
 from timestamp_guard.convex.generate import FILE, GuardedTable, is_ours, module
 from timestamp_guard.errors import UsageError
-from timestamp_guard.instants import Encoding, Encodings, Placeholders, encodings_for
+from timestamp_guard.instants import Encoding, Encodings, Placeholders, encode, encodings_for
 from timestamp_guard.rules import NOW, At, Field, Guard, Ordered, Present, in_order, present, updated_at_guard
+from timestamp_guard.targets.typescript import stamp
 from timestamp_guard.testing.strategies import anything
 
 from .node import APP, node, packages, project
@@ -33,6 +35,7 @@ from .test_python_target import AT, GUARDS, STEPS, UNITS, T
 from .test_python_target import HOSTILE as HOSTILE_NAMES
 
 HERE = APP / "generated"
+TEMPLATES = Path(generate.__file__).parent / "templates"
 SOON = timedelta(seconds=5)
 AGE = datetime(2000, 1, 1, tzinfo=UTC)
 
@@ -261,6 +264,36 @@ def test_verdicts(tmp_path: Path) -> None:
     said = vitest(folder, "agreement.test.ts")
 
     assert "2 passed" in said, said
+
+
+STAMPED = (
+    *((form, False) for form in ("epoch_ms", "epoch_ms/s", "epoch_s", "epoch_s/ns", "epoch_us", "epoch_us/s")),
+    *((form, True) for form in ("epoch_ms", "epoch_ms/s", "epoch_s", "epoch_us/ms", "epoch_ns", "epoch_ns/s")),
+    *((f"{name}{step}{zone}", False) for name, zone in (("rfc3339", ""), ("iso8601", "@UTC"), ("iso8601", "@-03:30"))
+      for step in ("", "/s", "/ms", "/us")),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("now", [1_700_000_000_123, 1_700_000_000_000, 1_699_999_999_999])
+def test_stamps(tmp_path: Path, now: int) -> None:
+    """
+    A stamp is the present time as a backfill would write it, down to the last letter.
+    """
+    encodings = [Encoding.parse(form) for form, _ in STAMPED]
+    stamps = [stamp(encoding, int64=int64) for encoding, (_, int64) in zip(encodings, STAMPED, strict=True)]
+    code = (TEMPLATES / "written.ts").read_text() + f"Date.now = () => {now};\n"
+    code += "\n".join(f"console.log(typeof ({each})(), String(({each})()));" for each in stamps)
+    folder = project(tmp_path / "app")
+    (folder / "stamps.ts").write_text(code)
+    node(packages() / "node_modules/esbuild/bin/esbuild", "stamps.ts", "--outfile=stamps.mjs", cwd=folder)
+
+    said = node("stamps.mjs", cwd=folder).splitlines()
+
+    kinds = [
+        "string" if not each.is_number else "bigint" if int64 else "number"
+        for each, (_, int64) in zip(encodings, STAMPED, strict=True)
+    ]
+    assert [f"{kind} {encode(now * 10**6, each)}" for kind, each in zip(kinds, encodings, strict=True)] == said
 
 
 # -- without Node.js --------------------------------------------------------------------------------------------
