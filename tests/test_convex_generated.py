@@ -35,6 +35,7 @@ from .test_python_target import AT, GUARDS, STEPS, UNITS, T
 from .test_python_target import HOSTILE as HOSTILE_NAMES
 
 HERE = APP / "generated"
+PAGE = APP.parents[1] / "docs" / "convex-code.md"
 TEMPLATES = Path(generate.__file__).parent / "templates"
 SOON = timedelta(seconds=5)
 AGE = datetime(2000, 1, 1, tzinfo=UTC)
@@ -210,10 +211,15 @@ def vitest(folder: Path, name: str) -> str:
 
 def test_compiles(tmp_path: Path) -> None:
     """
-    The module and an app that uses it pass the strictest checks of TypeScript; a misspelt field does not.
+    The module, an app that uses it and the examples of the documentation pass the strictest checks of TypeScript; a
+    misspelt field does not.
     """
     folder = app(tmp_path / "app", TABLES)
     (folder / "cases.json").write_text("[]")
+    examples = re.findall(r"^```ts\n(.*?)^```$", PAGE.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+    assert len(examples) == 3
+    for number, example in enumerate(examples):
+        (folder / "convex" / f"example{number}.ts").write_text(example)
 
     node(packages() / "node_modules/typescript/bin/tsc", "-p", "convex", cwd=folder)
 
