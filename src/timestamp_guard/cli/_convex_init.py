@@ -17,7 +17,7 @@ from ..errors import UnknownName, UsageError
 from ..instants import Encoding
 from ..targets.typescript import ensure_speaks
 from ._options import ANY, NO_MENDING, UNSAID, Chosen, Form, Meaning, described, said
-from ._output import say, say_json
+from ._output import say, say_json, tell
 
 if TYPE_CHECKING:
     from ..convex.schema import FieldType, Schema
@@ -65,6 +65,10 @@ def init(
     functions = _functions() if folder is None else folder
     _ensure_app(functions)
     schema = read_schema(functions)
+    for problem in schema.problems:
+        tell(str(problem))
+    if not schema.validates:
+        tell(f"{schema.file} has schemaValidation: false, so that the deployment itself refuses nothing")
     tables = [_guarded(each, schema) for each in _described(functions, schema, chosen, meaning)]
     text = module(tables)
     path = functions / FILE
