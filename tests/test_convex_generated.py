@@ -224,6 +224,17 @@ def test_compiles(tmp_path: Path) -> None:
     node(packages() / "node_modules/typescript/bin/tsc", "-p", "convex", cwd=folder)
 
 
+def test_linted(tmp_path: Path) -> None:
+    """
+    The module has nothing that the recommended rules of typescript-eslint would say, and is as Prettier leaves it.
+    """
+    folder = app(tmp_path / "app", TABLES)
+    (folder / "cases.json").write_text("[]")
+
+    node(packages() / "node_modules/eslint/bin/eslint.js", "--max-warnings=0", f"convex/{FILE}", cwd=folder)
+    node(packages() / "node_modules/prettier/bin/prettier.cjs", "--check", f"convex/{FILE}", cwd=folder)
+
+
 def test_behaves(tmp_path: Path) -> None:
     """
     Under convex-test: stamps on every form of a write, refusals, compare-and-set, and checks that clean up.

@@ -22,6 +22,9 @@ MILLISECOND: Final = 10**6
 WIDTH: Final = 80
 """Longer lines are broken, as the usual formatter of TypeScript does."""
 
+INDENT: Final = 6
+"""How far inside of the module the lines stand."""
+
 
 def ensure_speaks(guard: Guard, encodings: Mapping[str, Encoding]) -> None:
     """
@@ -62,7 +65,7 @@ def judge(guard: Guard, encodings: Mapping[str, Encoding]) -> list[str]:
 
 def fields(guard: Guard, encodings: Mapping[str, Encoding]) -> list[str]:
     """How each field is read: the lines of an object, without its braces."""
-    return [f"{key(name)}: {_reads(encodings[name])}," for name in guard.fields]
+    return [line for name in guard.fields for line in _call(f"{key(name)}: ", *_reads(encodings[name]))]
 
 
 def stamp(encoding: Encoding, *, int64: bool) -> str:
@@ -107,21 +110,21 @@ def key(name: str) -> str:
     return name if plain else f"[{text(name)}]"
 
 
-def _reads(encoding: Encoding) -> str:
+def _reads(encoding: Encoding) -> tuple[str, list[str]]:
+    """The function that makes a reader of *encoding*, and its arguments."""
     known = encoding.placeholders
     if encoding.is_number:
         unit = text(encoding.name.removeprefix("epoch_"))
-        if known.numbers == PLACEHOLDERS.numbers:
-            return f"epoch({unit})"
-        return f"epoch({unit}, [{', '.join(map(_big, sorted(known.numbers)))}])"
+        own = [] if known.numbers == PLACEHOLDERS.numbers else [f"[{', '.join(map(_big, sorted(known.numbers)))}]"]
+        return "epoch", [unit, *own]
     said = [text(encoding.name), text(encoding.wanted)]
-    own = (known.prefixes, known.spans) != (PLACEHOLDERS.prefixes, PLACEHOLDERS.spans)
-    if encoding.zone is not None or own:
+    changed = (known.prefixes, known.spans) != (PLACEHOLDERS.prefixes, PLACEHOLDERS.spans)
+    if encoding.zone is not None or changed:
         said.append("null" if encoding.zone is None else f"{_ahead(encoding)}")
-    if own:
+    if changed:
         spans = ", ".join(f"[{_big(start)}, {_big(end)}]" for start, end in known.spans)
         said.append(f"{{ prefixes: {json.dumps(known.prefixes)}, spans: [{spans}] }}")
-    return f"text({', '.join(said)})"
+    return "text", said
 
 
 def _ahead(encoding: Encoding) -> int:
@@ -132,11 +135,15 @@ def _ahead(encoding: Encoding) -> int:
 
 def _in_order(pair: Pair, encodings: Mapping[str, Encoding]) -> list[str]:
     step = max(encodings[name].resolution_ns for name in pair.fields)
-    parts = [_term(pair.earlier), _term(pair.later), _big(step)]
-    line = f"inOrder({', '.join(parts)}),"
-    if len(line) + 6 <= WIDTH:
+    return _call("", "inOrder", [_term(pair.earlier), _term(pair.later), _big(step)])
+
+
+def _call(before: str, function: str, arguments: list[str]) -> list[str]:
+    """A call on one line, or on as many as it has arguments."""
+    line = f"{before}{function}({', '.join(arguments)}),"
+    if len(line) + INDENT <= WIDTH:
         return [line]
-    return ["inOrder(", *(f"  {part}," for part in parts), "),"]
+    return [f"{before}{function}(", *(f"  {each}," for each in arguments), "),"]
 
 
 def _term(term: Term) -> str:
