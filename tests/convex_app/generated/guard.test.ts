@@ -233,6 +233,7 @@ test("pages hold the fields asked for, each document once, in order", async () =
 const KINDS: [string, Raw, Raw][] = [
   ["nothing", {}, { value: 1 }],
   ["null", { value: null }, { value: 1 }],
+  ["what is absent, and not null", {}, { value: null }],
   ["a float", { value: 1.5 }, { value: 2.5 }],
   ["NaN", { value: Number.NaN }, { value: 1 }],
   ["infinity", { value: Infinity }, { value: -Infinity }],
