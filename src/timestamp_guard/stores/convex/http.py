@@ -51,7 +51,7 @@ SHOWN: Final = 500
 """How much of what a server says is told."""
 
 _UNFOUND: Final = re.compile(r"Could not find (?:public )?(?:function|module)")
-_NUMBERED: Final = re.compile(r"\[Request ID: \w+\]\s*")
+_NUMBERED: Final = re.compile(r"\[Request ID: \w+\]\s*(?:Server Error\s+(?=\S))?")
 
 
 class Refused(Exception):
@@ -243,10 +243,9 @@ class Deployment:
             problem = self._told(said["errorMessage"])
         except (ValueError, KeyError, TypeError):
             raise self._strange(answer) from None
-        if said.get("errorData") is not None:
-            problem = (
-                f"{problem}: {self._told(json.dumps(said['errorData']))}" if problem else json.dumps(said["errorData"])
-            )
+        data = said.get("errorData")
+        if data is not None and str(data) not in problem:
+            problem += f": {self._told(json.dumps(data))}"
         raise (Unfound if _UNFOUND.search(problem) else Refused)(problem)
 
     def _tried(self, method: str, target: str, body: bytes) -> bytes:
@@ -376,4 +375,4 @@ class Deployment:
         for secret in (self.address.key, self.address.key.rpartition("|")[2]):
             if secret:
                 said = said.replace(secret, "***")
-        return _NUMBERED.sub("", said).strip()[:SHOWN]
+        return " ".join(_NUMBERED.sub("", said).split())[:SHOWN]
