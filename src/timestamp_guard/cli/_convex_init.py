@@ -1,0 +1,283 @@
+"""`timestamp-guard convex init`: write the module that a Convex app is guarded with."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import attrs
+from cyclopts import Parameter
+
+from ..config import FILE as CONFIGURATION
+from ..config import Table, load
+from ..convex.generate import FILE, GuardedTable, is_ours, module
+from ..errors import UnknownName, UsageError
+from ..instants import Encoding
+from ._options import ANY, NO_MENDING, UNSAID, Chosen, Form, Meaning, described, said
+from ._output import say, say_json
+
+if TYPE_CHECKING:
+    from ..convex.schema import FieldType, Schema
+    from ..convex.schema import Table as SchemaTable
+
+__all__ = ["init"]
+
+UPDATED: Final = "updatedAt"
+SYSTEM: Final = ("_id", "_creationTime")
+
+
+def init(
+    folder: Annotated[
+        Path | None,
+        Parameter(help="The folder of the app's functions; without it, the one that convex.json names, or convex/."),
+    ] = None,
+    /,
+    *,
+    chosen: Chosen = ANY,
+    meaning: Meaning = UNSAID,
+    write_out: Annotated[
+        bool, Parameter(name="--print", negative="", show_default=False, help="Print the module; write nothing.")
+    ] = False,
+    force: Annotated[
+        bool,
+        Parameter(negative="", show_default=False, help="Replace a file that is not ours, or was changed by hand."),
+    ] = False,
+    form: Form = "text",
+) -> int:
+    """Write timestampGuard.ts: the guard in TypeScript, for a Convex app.
+
+    A small module that the app commits: validators, a database wrapper that
+    stamps every write and refuses what breaks the guard, and the internal
+    functions by which timestamp-guard checks and fills a live deployment.
+    What must hold is said by timestamp-guard.toml, in its stores whose address
+    begins with convex, or by --updated and its kin; without either, every table
+    that has updatedAt is guarded. Reads the schema, runs nothing, deploys nothing.
+
+      timestamp-guard convex init
+
+      timestamp-guard convex init convex/ --updated updatedAt --created _creationTime --tolerance 5s --print
+    """
+    from ..convex.schema import read_schema
+
+    functions = _functions() if folder is None else folder
+    _ensure_app(functions)
+    schema = read_schema(functions)
+    tables = [_guarded(each, schema) for each in _described(functions, schema, chosen, meaning)]
+    text = module(tables)
+    path = functions / FILE
+    if write_out:
+        say(text.removesuffix("\n"))
+        return 0
+    there = _there(path)
+    if there is not None and not force:
+        _ensure_ours(path, there)
+    if text != there:
+        path.write_text(text, encoding="utf-8", newline="\n")
+    if form == "json":
+        guards = {each.name: {"updated": each.updated, "guard": str(each.guard)} for each in tables}
+        say_json({"ok": True, "file": str(path), "changed": text != there, "tables": guards})
+        return 0
+    for each in tables:
+        say(f"{each.name}: {each.guard}")
+    if text == there:
+        say(f"{path} says this already")
+        return 0
+    say(f"wrote {path}; next: write with stamped(ctx.db), then npx convex dev, or deploy")
+    return 0
+
+
+# -- the app ----------------------------------------------------------------------------------------------------
+
+
+def _functions() -> Path:
+    """
+    The folder of the functions, as the app in this folder says it.
+
+    Raises:
+        UsageError: convex.json cannot be read.
+    """
+    said = Path("convex.json")
+    if not said.is_file():
+        return Path("convex")
+    try:
+        found = json.loads(said.read_text("utf-8"))
+        return Path(found.get("functions", "convex"))
+    except (AttributeError, OSError, TypeError, ValueError) as problem:
+        msg = f"cannot read {said}: {problem}; name the folder of the functions"
+        raise UsageError(msg) from None
+
+
+def _ensure_app(folder: Path) -> None:
+    """
+    See that there is an app, whose code has been generated.
+
+    Raises:
+        UsageError: it is not there, or the module could not be compiled there.
+    """
+    if not folder.is_dir():
+        msg = f"no folder {folder}: name the one of the app's functions, or run this where convex.json is"
+        raise UsageError(msg)
+    generated = folder / "_generated"
+    for name in ("server", "dataModel"):
+        if not any((generated / f"{name}{suffix}").is_file() for suffix in (".ts", ".d.ts", ".js")):
+            msg = f"{generated} has no {name}: run npx convex dev once, or npx convex codegen; the module imports it"
+            raise UsageError(msg)
+
+
+def _there(path: Path) -> str | None:
+    """What the file says, where it is there."""
+    try:
+        return path.read_text("utf-8")
+    except FileNotFoundError:
+        return None
+    except UnicodeDecodeError:
+        return ""
+
+
+def _ensure_ours(path: Path, there: str) -> None:
+    """
+    See that nobody's work is overwritten.
+
+    Raises:
+        UsageError: the file is not ours, or somebody changed it.
+    """
+    match is_ours(there):
+        case False:
+            msg = f"{path} was not made by timestamp-guard: move it away, or replace it with --force"
+        case None:
+            msg = (
+                f"{path} was changed since timestamp-guard made it: compare it with --print, and replace it with "
+                f"--force, or keep it; a formatter that rewrites it can be told to leave it alone"
+            )
+        case _:
+            return
+    raise UsageError(msg)
+
+
+# -- what must hold ---------------------------------------------------------------------------------------------
+
+
+def _described(folder: Path, schema: Schema, chosen: Chosen, meaning: Meaning) -> Sequence[Table]:
+    """
+    The tables to guard.
+
+    Raises:
+        UsageError: none is, or what is said of one cannot be meant.
+    """
+    config = chosen.config
+    if config is None and not said(meaning) and Path(CONFIGURATION).is_file():
+        config = Path(CONFIGURATION)
+        if not any(each.url.startswith("convex") for each in load(config)):
+            config = None
+    if config is not None:
+        if said(meaning):
+            msg = f"--config and {said(meaning)[0]} both say what must hold: leave one out"
+            raise UsageError(msg)
+        return _configured(config, chosen.table)
+    if meaning.key or meaning.nonfinite:
+        msg = "--key and --nonfinite say nothing here: a document of Convex is known by its _id, and may hold NaN"
+        raise UsageError(msg)
+    updated = meaning.updated or UPDATED
+    names = chosen.table or tuple(name for name, table in schema.tables.items() if updated in table.fields)
+    if not names:
+        msg = f"no table of {schema.file} has a field {updated}: name it with --updated"
+        raise UsageError(msg)
+    return [
+        _said(folder, _table(schema, name), attrs.evolve(meaning, updated=updated)) for name in dict.fromkeys(names)
+    ]
+
+
+def _configured(config: Path, names: Sequence[str]) -> list[Table]:
+    found: dict[str, Table] = {}
+    for each in load(config):
+        if not each.url.startswith("convex"):
+            continue
+        other = found.setdefault(each.name, each)
+        if (other.guard, other.encodings) != (each.guard, each.encodings):
+            msg = f"{config} says two different things of table {each.name!r}, in {other.url} and {each.url}"
+            raise UsageError(msg)
+    if not found:
+        msg = f"{config} describes no store of Convex: wanted a [[store]] whose url begins with convex"
+        raise UsageError(msg)
+    for name in names:
+        if name not in found:
+            raise UnknownName("table", name, f"the stores of Convex in {config}", found)
+    return [found[name] for name in names or found]
+
+
+def _said(folder: Path, table: SchemaTable, meaning: Meaning) -> Table:
+    """What the options say of a table; numbers are milliseconds, as Date.now() gives them, unless they say otherwise."""
+    default = any("=" not in each for each in meaning.encoding)
+    own = {each.rpartition("=")[0] for each in meaning.encoding}
+    guessed = []
+    for name in filter(None, (meaning.updated, meaning.created)):
+        if default or name in own:
+            continue
+        kinds = frozenset({"number"}) if name in SYSTEM else _kinds(table, name)
+        if kinds != {"number"}:
+            msg = (
+                f"table {table.name!r}: {name} is of the type {' or '.join(sorted(kinds)) or 'unknown'}: say how instants "
+                f"are written there, like --encoding {name}=epoch_ms or {name}=rfc3339"
+            )
+            raise UsageError(msg)
+        guessed.append(f"{name}=epoch_ms")
+    complete = attrs.evolve(meaning, encoding=(*meaning.encoding, *guessed))
+    return described(f"convex:{folder}", complete, NO_MENDING)(table.name)
+
+
+def _guarded(table: Table, schema: Schema) -> GuardedTable:
+    """
+    A table as the module has it, seen with its schema.
+
+    Raises:
+        UsageError: the schema has no such table or field, or the field is of another type.
+    """
+    there = _table(schema, table.name)
+    guarded = GuardedTable(table.name, table.updated, table.guard, table.encodings)
+    for name, encoding in guarded.encodings_of().items():
+        if name not in SYSTEM:
+            _ensure_fits(there, name, encoding)
+    kinds = _kinds(there, table.updated)
+    if "commitTs" in kinds:
+        msg = f"table {table.name!r}: {table.updated} is v.commitTs(), which the deployment stamps itself: leave it out"
+        raise UsageError(msg)
+    return attrs.evolve(guarded, int64="bigint" in kinds and "number" not in kinds)
+
+
+_HOLDS: Final[Mapping[bool, frozenset[str]]] = {
+    True: frozenset({"number", "bigint", "commitTs", "any"}),
+    False: frozenset({"string", "any"}),
+}
+"""The types of the schema that hold numbers, and those that hold text."""
+
+
+def _ensure_fits(table: SchemaTable, name: str, encoding: Encoding) -> None:
+    if name not in table.fields and (table.open or name in table.untyped):
+        return
+    kinds = _field(table, name).kinds
+    if not kinds & _HOLDS[encoding.is_number]:
+        msg = (
+            f"table {table.name!r}: {name} is {encoding}, but of the type {' or '.join(sorted(kinds))} in {table.file}"
+        )
+        raise UsageError(msg)
+
+
+def _kinds(table: SchemaTable, name: str) -> frozenset[str]:
+    """The types that a value of the field may have, but for null."""
+    if name not in table.fields and (table.open or name in table.untyped):
+        return frozenset()
+    return _field(table, name).kinds - {"null"}
+
+
+def _table(schema: Schema, name: str) -> SchemaTable:
+    if name not in schema.tables:
+        raise UnknownName("table", name, schema.file, schema.tables)
+    return schema.tables[name]
+
+
+def _field(table: SchemaTable, name: str) -> FieldType:
+    if name not in table.fields:
+        raise UnknownName("field", name, f"table {table.name!r} of {table.file}", table.fields)
+    return table.fields[name]

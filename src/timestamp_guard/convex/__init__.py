@@ -1,0 +1,3 @@
+"""
+What is known of Convex, apart from storing: its TypeScript, its schemas, its ids.
+"""

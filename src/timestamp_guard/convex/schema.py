@@ -1,0 +1,253 @@
+"""
+The schema of a Convex app, read from its TypeScript without running it.
+
+What cannot be read is said (`Table.unknown`, `Schema.problems`), and never guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from attrs import Factory, define, evolve, frozen
+
+from ..errors import UsageError
+from ..instants import Encoding, decode
+from .evaluate import Evaluator
+from .names import Folder, Outside, Unknown
+from .values import NOTHING, Defined, Made, Record, Truth, Validator, Value
+
+__all__ = ["FieldType", "Problem", "Schema", "Table", "encodings_of", "read_schema"]
+
+_NAMES: Final = ("schema.ts", "schema.js", "schema/index.ts", "schema/index.js")
+
+
+@frozen
+class FieldType:
+    """
+    The type of one field of a table.
+
+    `kinds` are the types that a value may have, as `schema.export()` names them: `number`, `bigint` (of `v.int64()`),
+    `commitTs`, `string`, `null`, `any`, `object`, `literal` and so on; more than one for a union.
+    `optional` says whether the field may be left out, `staged` whether `.staged(...)` is about to change it.
+    """
+
+    kinds: frozenset[str]
+    optional: bool
+    staged: bool = False
+
+    def __str__(self) -> str:
+        said = " or ".join(sorted(self.kinds)) or "never"
+        return f"{'optional ' if self.optional else ''}{said}"
+
+
+@frozen
+class Table:
+    """
+    A table: its fields without `_id` and `_creationTime`, and where it is defined.
+
+    `staged` are the fields that are to come, where `.staged(...)` says so.
+    `open` says that other fields may be there: the table is `v.any()`, or something of it could not be read.
+    `untyped` are the fields that are there, of a type that could not be read; `unknown` says all that could not be.
+    """
+
+    name: str
+    fields: Mapping[str, FieldType]
+    file: str
+    line: int
+    unknown: Sequence[str] = ()
+    open: bool = False
+    untyped: frozenset[str] = frozenset()
+    staged: Mapping[str, FieldType] | None = None
+
+
+@frozen
+class Problem:
+    """
+    What is wrong with a schema, or could not be read of it.
+
+    `partial` says that all of what was read holds, and that there may be more of it.
+    """
+
+    file: str
+    line: int
+    said: str
+    partial: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.said}"
+
+
+@frozen
+class Schema:
+    """
+    The tables of an app; `problems` are files that do not parse and tables that could not be read.
+
+    `validates` is what `schemaValidation` says: without it, the deployment refuses nothing.
+    """
+
+    tables: Mapping[str, Table]
+    problems: Sequence[Problem]
+    validates: bool
+    file: str
+
+
+def read_schema(folder: Path) -> Schema:
+    """
+    Read the schema of the app in *folder*: the `convex` folder, the one that holds it, or the file of the schema itself.
+
+    Raises:
+        UsageError: there is no schema.
+        MissingExtra: the extra `convex` is not installed.
+    """
+    path = _schema_file(folder)
+    root = path.parent.parent if path.stem == "index" else path.parent
+    files = Folder(root)
+    module = files.module(path)
+    evaluator = Evaluator(files)
+    found = evaluator.bound(files.exported(module, "default"))
+    problems: list[Problem] = []
+    tables: dict[str, Table] = {}
+    validates = True
+    if isinstance(found, Defined):
+        validates = found.validates != Truth(true=False)
+        if not isinstance(found.validates, Truth):
+            problems.append(_problem(module.name, found.validates, "whether it is validated is not known: "))
+        for said in found.tables.unread:
+            problem = _problem(module.name, Unknown(said), "more tables may be there: ")
+            problems.append(evolve(problem, partial=True))
+        for name, value in found.tables.entries.items():
+            if isinstance(value, Made):
+                tables[name] = _table(name, value)
+            else:
+                problems.append(_problem(module.name, value, f"table {name} could not be read: "))
+    else:
+        problems.append(_problem(module.name, found, "the schema could not be read: "))
+    for each in files.modules:
+        problems += [Problem(each.name, fault.line, fault.said) for fault in each.faults]
+    return Schema(tables, tuple(problems), validates, module.name)
+
+
+_TIMES: Final = {"number": "epoch_ms", "commitTs": "epoch_ns"}
+
+
+def encodings_of(table: Table, sample: Mapping[str, Iterable[Any]] | None = None) -> dict[str, str]:
+    """
+    How the fields of a *table* write instants down, where its schema says it.
+
+    A number is of milliseconds, as `Date.now()` is; a commit timestamp of nanoseconds. Text is `rfc3339` where the
+    *sample* has values of that field and all of them are; nothing is said of an int64, whose unit the schema does not
+    tell, and of what may be of several types. Which of the fields hold instants is for the caller to know.
+    """
+    found = {"_creationTime": "epoch_ms"}
+    rfc3339 = Encoding.parse("rfc3339")
+    for name, type_ in table.fields.items():
+        kinds = type_.kinds - {"null"}
+        if len(kinds) != 1:
+            continue
+        (kind,) = kinds
+        if kind in _TIMES:
+            found[name] = _TIMES[kind]
+        elif kind == "string":
+            values = [value for value in (sample or {}).get(name, ()) if value is not None]
+            if values and all(isinstance(decode(value, rfc3339), int) for value in values):
+                found[name] = "rfc3339"
+    return found
+
+
+def _schema_file(folder: Path) -> Path:
+    if folder.is_file():
+        return folder
+    looked = [base / name for base in (folder, folder / "convex") for name in _NAMES]
+    found = next((path for path in looked if path.is_file()), None)
+    if found is None:
+        if not folder.exists():
+            raise UsageError(f"there is no folder {folder}")
+        raise UsageError(f"no schema.ts in {folder}, nor in {folder / 'convex'}: name the folder of the functions")
+    return found
+
+
+def _table(name: str, made: Made) -> Table:
+    now = _document(made.document)
+    unknown, fields, staged = now.unknown, dict(now.fields), None
+    if made.staged != NOTHING:
+        next_ = _document(made.staged)
+        unknown += [f"staged: {said}" for said in next_.unknown if said not in unknown]
+        staged = next_.fields
+        for key, type_ in fields.items():
+            gone = key not in staged and not next_.open and key not in next_.untyped
+            if gone or staged.get(key, type_) != type_:
+                fields[key] = evolve(type_, staged=True)
+    file, line = made.piece.module.name, made.piece.line
+    return Table(name, fields, file, line, tuple(unknown), now.open, frozenset(now.untyped), staged)
+
+
+@define
+class _Document:
+    """The fields of a document, as far as they could be read."""
+
+    fields: dict[str, FieldType] = Factory(dict)
+    untyped: set[str] = Factory(set)
+    unknown: list[str] = Factory(list)
+    open: bool = False
+
+
+def _document(value: Value) -> _Document:
+    """What every document has that fits a validator: of a union, what its members have in common."""
+    if not isinstance(value, Validator):
+        return _Document(unknown=[_said(value)], open=True)
+    members = [_member(each) for each in value.objects()]
+    if len(members) == 1:
+        return members[0]
+    made = _Document(open=any(each.open for each in members))
+    made.unknown = list(dict.fromkeys(said for each in members for said in each.unknown))
+    for name in dict.fromkeys(name for each in members for name in (*each.fields, *sorted(each.untyped))):
+        there = [each.fields[name] for each in members if name in each.fields]
+        if any(name in each.untyped for each in members):
+            made.untyped.add(name)
+        elif len(there) < len(members) and made.open:
+            made.untyped.add(name)
+            made.unknown.append(f"{name}: a member of the union may have it, of whatever type")
+        else:
+            kinds = frozenset[str]().union(*(each.kinds for each in there))
+            made.fields[name] = FieldType(kinds, len(there) < len(members) or any(each.optional for each in there))
+    return made
+
+
+def _member(value: Validator | Unknown) -> _Document:
+    if isinstance(value, Unknown):
+        return _Document(unknown=[value.said], open=True)
+    if value.kind != "object":
+        return _Document(open=True)
+    made = _Document(unknown=list(value.fields.unread), open=bool(value.fields.unread))
+    for name, each in value.fields.entries.items():
+        kinds = each.kinds if isinstance(each, Validator) else Unknown(_said(each))
+        if isinstance(each, Validator) and not isinstance(kinds, Unknown):
+            made.fields[name] = FieldType(kinds, each.optional)
+        elif isinstance(kinds, Unknown):
+            made.untyped.add(name)
+            made.unknown.append(f"{name}: {kinds.said}")
+    return made
+
+
+def _said(value: Value) -> str:
+    match value:
+        case Unknown(said):
+            return said
+        case Outside(package, name):
+            return f"{name} comes from the package {package!r}"
+        case Record():
+            return "an object stands where a validator belongs"
+        case _:
+            return "what stands there is no validator"
+
+
+def _problem(file: str, value: Value, what: str) -> Problem:
+    """A problem, at the place that its words begin with."""
+    said = _said(value)
+    place, colon, rest = said.partition(": ")
+    name, _, line = place.rpartition(":")
+    if colon and line.isdigit():
+        return Problem(name, int(line), what + rest)
+    return Problem(file, 1, what + said)

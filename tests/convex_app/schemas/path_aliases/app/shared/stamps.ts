@@ -1,0 +1,2 @@
+import { v } from "convex/values";
+export const stamps = { updatedAt: v.number() };

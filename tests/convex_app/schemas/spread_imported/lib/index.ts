@@ -1,0 +1,2 @@
+export * from "./soft";
+export { timestamps as stamps } from "./fields";

@@ -1,0 +1,2 @@
+import { timestamps } from "./fields";
+export default { ...timestamps, createdAt: timestamps.createdAt.optional() };
