@@ -19,7 +19,7 @@ from ...ledger import Ledger, MemoryLedger, Run, changes_of
 from ...repairs import Mend, needs
 from ...rules import Guard, Moment
 from ..base import Assessment, Change, Clock, Probe, Record, Step, Survey, pages
-from .http import Address, Deployment, Refused
+from .http import Address, Deployment, Refused, Unfound
 from .live import Live
 from .live import tables as listed
 from .table import LARGEST, MODULE, OnlineTable, unguarded
@@ -205,6 +205,29 @@ class OnlineStore(Stepwise):
             "accepted" if having["ok"] else f"refused: {having['said']}",
         )
 
+    def wanting(self, field: str, *, required: bool) -> str | None:
+        """
+        What to change in the schema of the app, and what to deploy: seen in the schema that is in force.
+
+        The app is looked for in this folder; where it is not, or the lines cannot be told, words must do.
+        """
+        live = self.live = Live.of(self.deployment, self.name)
+        if required:
+            if not live.checked:
+                return "the schema refuses nothing, for it says schemaValidation: false: take that out, and deploy it"
+            if live.requires(field):
+                return None
+            done = f"require {field} of {self.name}, all of whose records have it now"
+        else:
+            if live.checked and not live.open and field not in live.fields:
+                return _to_change(f"let {self.name} have the field {field}", self.name, field, required=False)
+            return None if self.table.guarded else str(self.table.read_only(Unfound()))
+        if live.staged.get(field) and not live.staged[field].optional:
+            done += (
+                "; the staged validator says so already: see on the dashboard that it is valid, and make it the schema"
+            )
+        return _to_change(done, self.name, field, required=True)
+
     def backup(self, path: Path) -> None:
         """Convex's own to make."""
         msg = f"{self.deployment} makes its own backups: npx convex export --path {path}, and leave --backup out"
@@ -289,3 +312,20 @@ class OnlineStore(Stepwise):
                 f"{sample.after!r} is none: is the encoding right?"
             )
             raise UsageError(msg)
+
+
+def _to_change(what: str, table: str, field: str, *, required: bool) -> str:
+    """What to change in the app of this folder, as a patch where that can be told."""
+    app = Path("convex")
+    try:
+        from ...convex.patching import change, stages
+
+        patch = change(app, table, field, required=required)
+    except UsageError as problem:  # there is no schema here, or nothing to read it with
+        return f"{what}, in convex/schema.ts, and deploy it with npx convex deploy ({problem})"
+    if patch == "":
+        return f"{what}: convex/schema.ts says so already, so deploy it with npx convex deploy"
+    said = f"{what}, and deploy it with npx convex deploy"
+    if required and stages(app):
+        said += "; of a large table, have it validated beforehand by defineTable(...).staged(...)"
+    return f"{said}\n{patch}" if patch else f"{said}: the lines to change in convex/schema.ts could not be told"

@@ -144,6 +144,12 @@ class OnlineTable:
             msg = f"{MODULE}:apply of {self.deployment} takes no change of {sample.field} of {self.name}: {problem}"
             raise StoreError(msg) from None
 
+    @property
+    def guarded(self) -> bool:
+        """Whether our functions are there, and know this table."""
+        self.reading(()).scan(None, 1)
+        return bool(self._learnt.deployed)
+
     def close(self) -> None:
         """Close the connection; the next call opens it again."""
         self.deployment.close()
