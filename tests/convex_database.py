@@ -103,6 +103,8 @@ class Limits:
     written: int = 16_000
     arguments: int = 5 * 2**20
     retries: int = 4
+    undisturbed: int = 16_000
+    """A transaction that writes more than this is always overtaken by somebody: a table that is very busy."""
 
 
 @define
@@ -177,7 +179,8 @@ class Transaction:
 
     def commit(self) -> None:
         with self.database.lock:
-            if any(self.database.versions.get(key, 0) != seen for key, seen in self.reads.items()):
+            disturbed = len(self.writes) > self.database.limits.undisturbed
+            if disturbed or any(self.database.versions.get(key, 0) != seen for key, seen in self.reads.items()):
                 raise Overtaken
             for key, (table, document) in self.writes.items():
                 if document is None:

@@ -28,7 +28,9 @@ def client(server: Deployment) -> Any:
     """
     The official client, for HTTP.
     """
-    http_client = pytest.importorskip("convex.http_client", reason="needs Convex's client: python -m pip install convex")
+    http_client = pytest.importorskip(
+        "convex.http_client", reason="needs Convex's client: python -m pip install convex"
+    )
     made = http_client.ConvexHttpClient(server.url.removeprefix("convex+"))
     made.set_admin_auth(KEY)
     return made

@@ -126,7 +126,7 @@ def test_from_end_to_end(server: Deployment) -> None:
     assert {"check": True, "gate": True, "enforce": False} == {phase: ok for phase, (ok, _) in said(narrow).items()}
     assert not any(each.get("updatedAt") is None for each in server.database.tables["services"].values())
     apply(said(narrow)["enforce"][1])
-    assert "updatedAt: v.number()\n" in Path("convex/schema.ts").read_text()
+    assert "updatedAt: v.number(),\n" in Path("convex/schema.ts").read_text()
     push(server)
 
     done = go(server)

@@ -3,7 +3,6 @@ Tables of a live deployment: what is read without code of ours, what is written 
 over a network that fails; and that the key is nowhere.
 """
 
-import itertools
 import json
 import logging
 import random
@@ -359,12 +358,12 @@ def test_conflicts(server: Deployment) -> None:
     """
     A conflict that lasts is tried again with fewer records, and is told as what it is.
     """
-    conflicts = itertools.count()
-    occ = (503, "OptimisticConcurrencyControlFailure")
-    server.trouble = lambda path: occ if path == "timestampGuard:apply" and 1 < next(conflicts) < 4 else None
+    server.database.limits = Limits(undisturbed=5, retries=1)
     with opened(server) as store:
+        store.deployment._patience = 0.1  # type: ignore[attr-defined]  # what it is opened with
         assert backfill(store, GUARD, REPAIR).ok
 
+    occ = (503, "OptimisticConcurrencyControlFailure")
     server.trouble = lambda path: occ if path == "timestampGuard:rollback" else None
     with opened(server) as store:
         store.deployment._patience = 0.1  # type: ignore[attr-defined]  # what it is opened with

@@ -286,7 +286,7 @@ class Deployment:
         kept = self._connection is not None
         try:
             return self._asked(method, target, body)
-        except (ConnectionError, http.client.RemoteDisconnected, http.client.CannotSendRequest):
+        except (ConnectionError, http.client.RemoteDisconnected):
             if not kept:
                 raise
             self.close()
