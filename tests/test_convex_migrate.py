@@ -134,7 +134,10 @@ def test_from_end_to_end(server: Deployment) -> None:
     assert 1 == sum(run.action == "migrate" for run in recorded(server))
     assert "missing the required field" in said(done)["prove"][1]
 
-    with open_store(server.url, "services", encodings="epoch_ms") as store, pytest.raises(UsageError, match="requires"):
+    with (
+        open_store(server.url, "services", encodings="epoch_ms") as store,
+        pytest.raises(UsageError, match="found none in updatedAt"),
+    ):
         rollback(store)
     Path("convex/schema.ts").write_text(OPTIONAL)
     push(server)

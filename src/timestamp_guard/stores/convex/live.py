@@ -5,12 +5,14 @@ What a deployment says of itself: its tables, and the schema that is in force.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from types import NoneType
 from typing import Any, Final
 
 from attrs import frozen
 
 from ...errors import StoreDamaged, StoreError
+from ...instants import ABSENT, Raw
 from .http import Deployment, Refused
 
 __all__ = ["Kind", "Live", "tables"]
@@ -18,6 +20,18 @@ __all__ = ["Kind", "Live", "tables"]
 PAGE: Final = 500
 NUMBERS: Final = ("number", "bigint")
 """A float, and an integer of 64 bits, as an exported schema calls them."""
+
+
+_KINDS: Final[Mapping[type, Sequence[str]]] = {
+    NoneType: ("null",),
+    bool: ("boolean", "literal"),
+    float: ("number", "literal"),
+    int: ("bigint", "commitTs", "literal"),
+    str: ("string", "id", "literal"),
+    bytes: ("bytes",),
+    list: ("array",),
+    dict: ("object", "record"),
+}
 
 
 def tables(deployment: Deployment) -> list[str]:
@@ -54,9 +68,11 @@ class Kind:
     kinds: frozenset[str]
     optional: bool
 
-    def holds(self, kind: str) -> bool:
-        """Whether a value of that kind is one."""
-        return kind in self.kinds or "any" in self.kinds
+    def takes(self, raw: Raw) -> bool:
+        """Whether a value is of a kind that is held; of texts, whether one of them can be, is not looked at."""
+        if raw is ABSENT:
+            return self.optional
+        return not self.kinds.isdisjoint(("any", *_KINDS.get(type(raw), ())))
 
     def __str__(self) -> str:
         said = " or ".join(sorted(self.kinds))

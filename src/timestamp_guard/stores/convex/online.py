@@ -13,7 +13,7 @@ from attrs import asdict, evolve, frozen
 
 from ...engine.stepwise import Stepwise, assess, change_of, survey
 from ...errors import StoreError, StoreReadOnly, UnknownName, UsageError
-from ...instants import ABSENT, Encodings, decode
+from ...instants import ABSENT, Encodings, brief, decode
 from ...job import Job
 from ...ledger import Ledger, MemoryLedger, Run, changes_of
 from ...repairs import Mend, needs
@@ -173,13 +173,18 @@ class OnlineStore(Stepwise):
         Make sure that the schema takes what *run* found.
 
         Raises:
-            UsageError: the field is required, and was absent.
+            UsageError: it does not.
         """
-        if self.live.requires(run.field) and any(each.before is ABSENT for _, each in changes_of(self.ledger, run)):
-            kind = self.live.fields[run.field]
+        kind = self.live.fields.get(run.field)
+        if not self.live.checked or kind is None:
+            return
+        change = next((each for _, each in changes_of(self.ledger, run) if not kind.takes(each.before)), None)
+        if change is not None:
+            found = "none" if change.before is ABSENT else brief(change.before)
             msg = (
-                f"the schema of {self.deployment} requires {run.field} of {self.name} ({kind}), and run {run.id} found records "
-                f"without it: make it v.optional(...) in convex/schema.ts, deploy that, and roll back then"
+                f"run {run.id} found {found} in {run.field} of {self.name}, and the schema of {self.deployment} takes only "
+                f"{kind} there: let it take that again in convex/schema.ts (v.optional(...), or v.union(..., v.null())), "
+                f"deploy that, and roll back then"
             )
             raise UsageError(msg)
 
@@ -297,7 +302,6 @@ class OnlineStore(Stepwise):
             UsageError: it does not.
         """
         live = self.live
-        kind = {float: "number", int: "bigint", str: "string"}.get(type(sample.after), "any")
         if not live.checked or live.open:
             return
         if sample.field not in live.fields:
@@ -306,7 +310,7 @@ class OnlineStore(Stepwise):
                 f"{sample.field}: v.optional(v.number()) to it in convex/schema.ts, and deploy that first"
             )
             raise UsageError(msg)
-        if not live.fields[sample.field].holds(kind):
+        if not live.fields[sample.field].takes(sample.after):
             msg = (
                 f"{sample.field} of {self.name} is {live.fields[sample.field]} in the schema of {self.deployment}, and "
                 f"{sample.after!r} is none: is the encoding right?"
