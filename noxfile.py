@@ -74,7 +74,14 @@ def tests(session: nox.Session) -> None:
             *pytest,
             *(
                 f"--ignore-glob=*/test_{kind}*"
-                for kind in ("postgresql", "mariadb", "served", "enforce_postgresql", "enforce_mariadb")
+                for kind in (
+                    "postgresql",
+                    "mariadb",
+                    "served",
+                    "enforce_postgresql",
+                    "enforce_mariadb",
+                    "convex_generated",
+                )
             ),
         )
         return

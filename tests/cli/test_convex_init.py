@@ -240,3 +240,18 @@ def test_elsewhere(cli: Cli, app: Path) -> None:
     assert Path("src/functions/timestampGuard.ts").exists()
     (app / "convex.json").write_text("[]")
     assert "cannot read convex.json" in cli("convex", "init").err
+
+
+def test_unread(cli: Cli, app: Path) -> None:
+    """
+    What could not be read of the schema is said, and what could be is guarded.
+    """
+    schema = app / "convex" / "schema.ts"
+    schema.write_text(SCHEMA.replace("});\n", "  odd: odd(),\n}, { schemaValidation: false });\n"))
+
+    said = cli("convex", "init")
+
+    assert 0 == said.code
+    assert "table odd could not be read" in said.err
+    assert "schemaValidation: false, so that the deployment itself refuses nothing" in said.err
+    assert "  services: {" in MODULE.read_text("utf-8")

@@ -56,6 +56,7 @@ from timestamp_guard import (
     violations,
 )
 from timestamp_guard.convex.agreement import Agreement, agreement, standing
+from timestamp_guard.convex.generate import GuardedTable, is_ours, module
 from timestamp_guard.convex.schema import Schema, encodings_of, read_schema
 from timestamp_guard.errors import StoreLocked
 from timestamp_guard.stores import addresses, tables
@@ -238,3 +239,12 @@ def convex_schema(folder: Path) -> None:
         print(name, kinds, encodings, how, table.unknown)
     said: Agreement = agreement(schema, ["updatedAt"])
     print(said.ok, said.faults, [str(problem) for problem in schema.problems])
+
+
+def convex_code(path: Path) -> None:
+    services = GuardedTable(
+        "services", "updatedAt", updated_at_guard("updatedAt"), {"updatedAt": "epoch_ns"}, int64=True
+    )
+    text: str = module([services])
+    ours: bool | None = is_ours(path.read_text("utf-8"))
+    print(text, ours)

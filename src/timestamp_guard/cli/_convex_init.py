@@ -15,8 +15,9 @@ from ..config import Table, load
 from ..convex.generate import FILE, GuardedTable, is_ours, module
 from ..errors import UnknownName, UsageError
 from ..instants import Encoding
+from ..targets.typescript import ensure_speaks
 from ._options import ANY, NO_MENDING, UNSAID, Chosen, Form, Meaning, described, said
-from ._output import say, say_json
+from ._output import say, say_json, tell
 
 if TYPE_CHECKING:
     from ..convex.schema import FieldType, Schema
@@ -64,6 +65,10 @@ def init(
     functions = _functions() if folder is None else folder
     _ensure_app(functions)
     schema = read_schema(functions)
+    for problem in schema.problems:
+        tell(str(problem))
+    if not schema.validates:
+        tell(f"{schema.file} has schemaValidation: false, so that the deployment itself refuses nothing")
     tables = [_guarded(each, schema) for each in _described(functions, schema, chosen, meaning)]
     text = module(tables)
     path = functions / FILE
@@ -236,6 +241,7 @@ def _guarded(table: Table, schema: Schema) -> GuardedTable:
     """
     there = _table(schema, table.name)
     guarded = GuardedTable(table.name, table.updated, table.guard, table.encodings)
+    ensure_speaks(table.guard, guarded.encodings_of())
     for name, encoding in guarded.encodings_of().items():
         if name not in SYSTEM:
             _ensure_fits(there, name, encoding)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from ._convex_init import init
 from ._options import Form
 from ._output import LEFT, say, say_json
 
@@ -17,15 +18,20 @@ app = App(name="convex", help_format="plaintext", result_action="return_value")
 
 @app.default
 def convex() -> int:
-    """Read the code of a Convex app: its schema.
+    """Read the schema of a Convex app; write the code that guards it.
 
     TypeScript is read, and nothing is run: neither Node.js nor a deployment is
     needed.
 
       timestamp-guard convex schema convex/
+
+      timestamp-guard convex init convex/
     """
     app.help_print([])
     return 0
+
+
+app.command(init, name="init")
 
 
 @app.command(name="schema")

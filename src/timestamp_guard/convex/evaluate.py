@@ -172,9 +172,14 @@ class Evaluator:
     def _spread(self, piece: Piece, frame: Frame) -> Record:
         """What is spread, as an object."""
         inner = piece.at(unwrap(piece.node))
+        said = f"{inner}: {inner.brief} is known when it runs"
         operator, right = inner.child("operator"), inner.child("right")
         if operator is not None and operator.text == "&&" and right is not None:
-            return self._spread(right, frame).or_nothing(f"{piece}: {piece.brief} is known when it runs")
+            return self._spread(right, frame).or_nothing(said)
+        one, other = inner.child("consequence"), inner.child("alternative")
+        if one is not None and other is not None:
+            both = either(self._spread(one, frame), self._spread(other, frame), said)
+            return both if isinstance(both, Record) else Record(unread=(said,))
         value = self.value(piece, frame)
         match value:
             case Record():

@@ -28,17 +28,26 @@ function app() {
     ...made,
     mutation: made.mutation,
     /** Put documents into a table, past the guard. */
-    put: async (table: "services" | "pillarPages" | "clusterPages", ...each: Fields[]) =>
+    put: async (
+      table: "services" | "pillarPages" | "clusterPages",
+      ...each: Fields[]
+    ) =>
       await made.run(async (ctx) => {
         const ids: string[] = [];
-        for (const fields of each) ids.push(await ctx.db.insert(table, fields as never));
+        for (const fields of each)
+          ids.push(await ctx.db.insert(table, fields as never));
         return ids;
       }),
     /** All documents of a table, without what the system adds. */
-    all: async (table: "services" | "pillarPages" | "clusterPages" | "articles" | "visits") =>
+    all: async (
+      table:
+        "services" | "pillarPages" | "clusterPages" | "articles" | "visits",
+    ) =>
       await made.run(async (ctx) => {
         const found = await ctx.db.query(table).collect();
-        return found.map(({ _id, _creationTime, ...fields }) => fields as Fields);
+        return found.map(
+          ({ _id, _creationTime, ...fields }) => fields as Fields,
+        );
       }),
   };
 }
@@ -58,7 +67,9 @@ test("an insert is stamped, and nobody need say with what", async () => {
   expect(await t.all("clusterPages")).toEqual([
     { title: "c", updatedAt: BigInt(TODAY) * 1_000_000n },
   ]);
-  expect(await t.all("pillarPages")).toEqual([{ title: "p", updatedAt: TODAY }]);
+  expect(await t.all("pillarPages")).toEqual([
+    { title: "p", updatedAt: TODAY },
+  ]);
   expect(await t.all("articles")).toEqual([
     { title: "a", updatedAt: "2023-11-14T22:13:20Z" },
   ]);
@@ -111,9 +122,15 @@ test("what breaks the guard is refused before it is written", async () => {
 
 test("a patch is judged with what the document holds already", async () => {
   const t = app();
-  const [id] = await t.put("services", { name: "a", createdAt: LATER, updatedAt: LATER });
+  const [id] = await t.put("services", {
+    name: "a",
+    createdAt: LATER,
+    updatedAt: LATER,
+  });
   const rename = { id: id as never, name: "b" };
-  await expect(t.mutation(api.app.rename, rename)).rejects.toThrow("out_of_order");
+  await expect(t.mutation(api.app.rename, rename)).rejects.toThrow(
+    "out_of_order",
+  );
   expect(await t.all("services")).toEqual([
     { name: "a", createdAt: LATER, updatedAt: LATER },
   ]);
@@ -124,6 +141,12 @@ test("a patch is judged with what the document holds already", async () => {
   ).rejects.toThrow("it looks like seconds where milliseconds are stored");
 });
 
+test("triggers below the wrapper see what is stamped", async () => {
+  const t = app();
+  expect(await t.mutation(api.app.triggered, { name: "a" })).toBe("a");
+  expect(await t.all("visits")).toEqual(Array(4).fill({ count: TODAY }));
+});
+
 test("there is no way past the stamp on the wrapper", async () => {
   expect(await app().mutation(api.app.sidestep, {})).not.toBe("function");
 });
@@ -131,7 +154,8 @@ test("there is no way past the stamp on the wrapper", async () => {
 // -- judging -----------------------------------------------------------------
 
 test("a violation says what was found and what was wanted", () => {
-  const said = (fields: Fields) => violations("services", fields).map((each) => each.said);
+  const said = (fields: Fields) =>
+    violations("services", fields).map((each) => each.said);
   expect(said({ updatedAt: TODAY })).toEqual([]);
   expect(said({})).toEqual([
     "updatedAt is missing: wanted a number of milliseconds since 1970",
@@ -158,17 +182,23 @@ test("validate throws all of it at once, holds does not throw", () => {
   validate("services", { updatedAt: TODAY });
   expect(() => {
     validate("services", { createdAt: LATER, updatedAt: 5 });
-  }).toThrow(expect.objectContaining({
-    data: expect.objectContaining({
-      code: "InvalidTimestamps",
-      table: "services",
-      violations: [
-        expect.objectContaining({ code: "too_early", field: "updatedAt", other: null }),
-        expect.objectContaining({ code: "in_future", field: "createdAt" }),
-        expect.objectContaining({ code: "out_of_order", other: "createdAt" }),
-      ],
+  }).toThrow(
+    expect.objectContaining({
+      data: expect.objectContaining({
+        code: "InvalidTimestamps",
+        table: "services",
+        violations: [
+          expect.objectContaining({
+            code: "too_early",
+            field: "updatedAt",
+            other: null,
+          }),
+          expect.objectContaining({ code: "in_future", field: "createdAt" }),
+          expect.objectContaining({ code: "out_of_order", other: "createdAt" }),
+        ],
+      }),
     }),
-  }));
+  );
 });
 
 // -- the store's functions ---------------------------------------------------
@@ -176,14 +206,20 @@ test("validate throws all of it at once, holds does not throw", () => {
 test("pages hold the fields asked for, each document once, in order", async () => {
   const t = app();
   const titles = ["a", "b", "c", "d", "e"];
-  await t.put("pillarPages", ...titles.map((title) => ({ title, updatedAt: title })));
+  await t.put(
+    "pillarPages",
+    ...titles.map((title) => ({ title, updatedAt: title })),
+  );
   const seen: unknown[] = [];
   let cursor: string | null = null;
-  for (let done = false; !done; ) {
-    const page: { documents: Fields[]; cursor: string; done: boolean } = await t.query(
-      guard.page,
-      { table: "pillarPages", fields: ["title"], cursor, limit: 2 },
-    );
+  for (let done = false; !done;) {
+    const page: { documents: Fields[]; cursor: string; done: boolean } =
+      await t.query(guard.page, {
+        table: "pillarPages",
+        fields: ["title"],
+        cursor,
+        limit: 2,
+      });
     expect(page.documents.length).toBeLessThanOrEqual(2);
     for (const { _id, _creationTime, ...rest } of page.documents) {
       expect([typeof _id, typeof _creationTime]).toEqual(["string", "number"]);
@@ -204,27 +240,48 @@ const KINDS: [string, Raw, Raw][] = [
   ["an int64", { value: 2n ** 62n + 1n }, { value: 2n ** 62n }],
   ["an int64 beside a float", { value: 1n }, { value: 1 }],
   ["text", { value: "" }, { value: "1" }],
-  ["bytes", { value: new Uint8Array([1, 2]).buffer }, { value: new Uint8Array([1]).buffer }],
+  [
+    "bytes",
+    { value: new Uint8Array([1, 2]).buffer },
+    { value: new Uint8Array([1]).buffer },
+  ],
   ["an array", { value: [1, [2n]] }, { value: [1, [2]] }],
   ["an object", { value: { b: 1, a: null } }, { value: { a: null } }],
 ];
 
-test.each(KINDS)("%s is compared and set, twice the same, and taken back", async (_, before, after) => {
-  const t = app();
-  const [id = ""] = await t.put("pillarPages", { title: "a", ...named(before) });
-  const made = changes("pillarPages", [id], before, after);
+test.each(KINDS)(
+  "%s is compared and set, twice the same, and taken back",
+  async (_, before, after) => {
+    const t = app();
+    const [id = ""] = await t.put("pillarPages", {
+      title: "a",
+      ...named(before),
+    });
+    const made = changes("pillarPages", [id], before, after);
 
-  expect(await t.mutation(guard.apply, changes("pillarPages", [id], after, { value: "x" }))).toEqual({ refused: [id] });
-  expect(await t.all("pillarPages")).toEqual([{ title: "a", ...named(before) }]);
-  for (let twice = 0; twice < 2; twice++) {
-    expect(await t.mutation(guard.apply, made)).toEqual({ refused: [] });
-    expect(await t.all("pillarPages")).toEqual([{ title: "a", ...named(after) }]);
-  }
-  for (let twice = 0; twice < 2; twice++) {
-    expect(await t.mutation(guard.rollback, made)).toEqual({ refused: [] });
-    expect(await t.all("pillarPages")).toEqual([{ title: "a", ...named(before) }]);
-  }
-});
+    expect(
+      await t.mutation(
+        guard.apply,
+        changes("pillarPages", [id], after, { value: "x" }),
+      ),
+    ).toEqual({ refused: [id] });
+    expect(await t.all("pillarPages")).toEqual([
+      { title: "a", ...named(before) },
+    ]);
+    for (let twice = 0; twice < 2; twice++) {
+      expect(await t.mutation(guard.apply, made)).toEqual({ refused: [] });
+      expect(await t.all("pillarPages")).toEqual([
+        { title: "a", ...named(after) },
+      ]);
+    }
+    for (let twice = 0; twice < 2; twice++) {
+      expect(await t.mutation(guard.rollback, made)).toEqual({ refused: [] });
+      expect(await t.all("pillarPages")).toEqual([
+        { title: "a", ...named(before) },
+      ]);
+    }
+  },
+);
 
 function named({ value }: Raw): Fields {
   return value === undefined ? {} : { updatedAt: value };
@@ -247,7 +304,9 @@ test("what a user wrote meanwhile stays, and is named", async () => {
   await t.run(async (ctx) => {
     await ctx.db.patch(a as never, { updatedAt: LATER });
   });
-  expect(await t.mutation(guard.rollback, made)).toEqual({ refused: [a, b, c] });
+  expect(await t.mutation(guard.rollback, made)).toEqual({
+    refused: [a, b, c],
+  });
   expect(await t.all("pillarPages")).toEqual([
     { title: "a", updatedAt: LATER },
     { title: "b", updatedAt: LATER },
@@ -257,14 +316,25 @@ test("what a user wrote meanwhile stays, and is named", async () => {
 test("an id of another table, or of none, is refused", async () => {
   const t = app();
   const [id = ""] = await t.put("services", { name: "a", updatedAt: TODAY });
-  const made = changes("pillarPages", [id, "nonsense"], { value: TODAY }, { value: LATER });
-  expect(await t.mutation(guard.apply, made)).toEqual({ refused: [id, "nonsense"] });
+  const made = changes(
+    "pillarPages",
+    [id, "nonsense"],
+    { value: TODAY },
+    { value: LATER },
+  );
+  expect(await t.mutation(guard.apply, made)).toEqual({
+    refused: [id, "nonsense"],
+  });
   expect(await t.all("services")).toEqual([{ name: "a", updatedAt: TODAY }]);
 });
 
 test("a write that the schema refuses leaves all of the batch as it was", async () => {
   const t = app();
-  const ids = await t.put("services", { name: "a", updatedAt: 1 }, { name: "b", updatedAt: 1 });
+  const ids = await t.put(
+    "services",
+    { name: "a", updatedAt: 1 },
+    { name: "b", updatedAt: 1 },
+  );
   const made = changes("services", ids, { value: 1 }, { value: 2 });
   Object.assign(made.changes[1] ?? {}, { after: { value: "text" } });
   await expect(t.mutation(guard.apply, made)).rejects.toThrow();
@@ -274,25 +344,38 @@ test("a write that the schema refuses leaves all of the batch as it was", async 
   ]);
 });
 
-test.each([guard.apply, guard.rollback])("a table or a field that is not guarded is refused", async (reference) => {
-  const t = app();
-  const made = changes("visits", [], {}, { value: 1 });
-  await expect(t.mutation(reference, made)).rejects.toThrow(
-    "no table visits in timestampGuard.ts; there is services, pillarPages",
-  );
-  const own = { ...changes("pillarPages", [], {}, {}), field: "_creationTime" };
-  await expect(t.mutation(reference, own)).rejects.toThrow(
-    "no guarded field _creationTime in pillarPages; there is updatedAt",
-  );
-  await expect(
-    t.query(guard.page, { table: "constructor", fields: [] }),
-  ).rejects.toThrow("no table constructor");
-});
+test.each([guard.apply, guard.rollback])(
+  "a table or a field that is not guarded is refused",
+  async (reference) => {
+    const t = app();
+    const made = changes("visits", [], {}, { value: 1 });
+    await expect(t.mutation(reference, made)).rejects.toThrow(
+      "no table visits in timestampGuard.ts; there is services, pillarPages",
+    );
+    const own = {
+      ...changes("pillarPages", [], {}, {}),
+      field: "_creationTime",
+    };
+    await expect(t.mutation(reference, own)).rejects.toThrow(
+      "no guarded field _creationTime in pillarPages; there is updatedAt",
+    );
+    await expect(
+      t.query(guard.page, { table: "constructor", fields: [] }),
+    ).rejects.toThrow("no table constructor");
+  },
+);
 
 test("more than 1,000 at a time are refused", async () => {
   const t = app();
-  const many = changes("services", Array<string>(1001).fill("x"), {}, { value: 1 });
-  await expect(t.mutation(guard.apply, many)).rejects.toThrow("1001 changes; wanted at most 1000");
+  const many = changes(
+    "services",
+    Array<string>(1001).fill("x"),
+    {},
+    { value: 1 },
+  );
+  await expect(t.mutation(guard.apply, many)).rejects.toThrow(
+    "1001 changes; wanted at most 1000",
+  );
   for (const limit of [1001, 0, 1.5, Number.NaN]) {
     await expect(
       t.query(guard.page, { table: "services", fields: [], limit }),
@@ -314,13 +397,25 @@ test("allHave and consistent name the documents that are broken, page by page", 
     broken: [{ id: b, said: ["updatedAt is placeholder"] }],
     done: true,
   });
-  expect(await t.query(guard.allHave, { table: "services", field: "createdAt" })).toMatchObject({
-    broken: [{ said: ["createdAt is missing"] }, { said: ["createdAt is missing"] }],
+  expect(
+    await t.query(guard.allHave, { table: "services", field: "createdAt" }),
+  ).toMatchObject({
+    broken: [
+      { said: ["createdAt is missing"] },
+      { said: ["createdAt is missing"] },
+    ],
   });
-  const first = await t.query(guard.consistent, { table: "services", limit: 2 });
+  const first = await t.query(guard.consistent, {
+    table: "services",
+    limit: 2,
+  });
   expect(first).toMatchObject({ broken: [{ id: b }], done: false });
   expect(
-    await t.query(guard.consistent, { table: "services", limit: 2, cursor: first.cursor }),
+    await t.query(guard.consistent, {
+      table: "services",
+      limit: 2,
+      cursor: first.cursor,
+    }),
   ).toMatchObject({ broken: [{ id: c }], done: true });
 });
 
@@ -328,19 +423,27 @@ test("a schema that requires the field refuses a document without it; nothing st
   const t = app();
   const before = { name: "a", createdAt: TODAY, updatedAt: TODAY };
   await t.put("services", before);
-  expect(await t.mutation(guard.refusesWithout, { table: "services" })).toMatchObject({ ok: true });
-  expect(await t.mutation(guard.acceptsWith, { table: "services" })).toMatchObject({ ok: true });
+  expect(
+    await t.mutation(guard.refusesWithout, { table: "services" }),
+  ).toMatchObject({ ok: true });
+  expect(
+    await t.mutation(guard.acceptsWith, { table: "services" }),
+  ).toMatchObject({ ok: true });
   expect(await t.all("services")).toEqual([before]);
 });
 
 test("a schema in which it is optional takes it, and the check says so; nothing stays behind", async () => {
   const t = app();
   await t.put("pillarPages", { title: "a" });
-  expect(await t.mutation(guard.refusesWithout, { table: "pillarPages" })).toEqual({
+  expect(
+    await t.mutation(guard.refusesWithout, { table: "pillarPages" }),
+  ).toEqual({
     ok: false,
     said: "pillarPages took it: require updatedAt in the schema",
   });
-  expect(await t.mutation(guard.acceptsWith, { table: "pillarPages" })).toMatchObject({ ok: true });
+  expect(
+    await t.mutation(guard.acceptsWith, { table: "pillarPages" }),
+  ).toMatchObject({ ok: true });
   expect(await t.all("pillarPages")).toEqual([{ title: "a" }]);
 });
 
@@ -348,11 +451,19 @@ test("an empty table needs a sample, and a sample that is no document shows noth
   const t = app();
   const table = "services";
   for (const check of [guard.refusesWithout, guard.acceptsWith]) {
-    await expect(t.mutation(check, { table })).rejects.toThrow("services is empty");
-    expect(await t.mutation(check, { table, sample: { name: "a" } })).toMatchObject({ ok: true });
+    await expect(t.mutation(check, { table })).rejects.toThrow(
+      "services is empty",
+    );
+    expect(
+      await t.mutation(check, { table, sample: { name: "a" } }),
+    ).toMatchObject({ ok: true });
   }
   const sample = { nam: "a" };
-  await expect(t.mutation(guard.refusesWithout, { table, sample })).rejects.toThrow("so nothing is shown");
-  expect(await t.mutation(guard.acceptsWith, { table, sample })).toMatchObject({ ok: false });
+  await expect(
+    t.mutation(guard.refusesWithout, { table, sample }),
+  ).rejects.toThrow("so nothing is shown");
+  expect(await t.mutation(guard.acceptsWith, { table, sample })).toMatchObject({
+    ok: false,
+  });
   expect(await t.all("services")).toEqual([]);
 });

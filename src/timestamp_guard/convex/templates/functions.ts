@@ -196,8 +196,8 @@ async function change(
         ? undefined
         : (own(document, field) as Value | undefined);
     if (ours === null || document === null) refused.push(id);
-    else if (compareValues(held, after.value) === 0) continue;
-    else if (compareValues(held, before.value) !== 0) refused.push(id);
+    else if (same(held, after.value)) continue;
+    else if (!same(held, before.value)) refused.push(id);
     else await rows.patch(ours, { [field]: after.value });
   }
   const made = args.changes.length - refused.length;
@@ -205,6 +205,14 @@ async function change(
     `${what}, run ${args.run}, ${table}.${field}: ${made} made, ${refused.length} refused`,
   );
   return { refused };
+}
+
+/** Equal to the last bit: NaN is NaN, -0 is not 0, and 1n is not 1. */
+function same(one: Value | undefined, other: Value | undefined): boolean {
+  const [first, second] = [one, other].map((value) =>
+    value === undefined ? "" : JSON.stringify(convexToJson(value)),
+  );
+  return first === second;
 }
 
 /** A document to try with: the one given, or a copy of the first, stamped. */

@@ -1,6 +1,11 @@
+/**
+ * The timestamps of this app: what must hold of them, a database that stamps
+ * every write (`stamped`), and internal functions by which timestamp-guard
+ * checks and fills a deployment. Nothing here is for clients to call.
+ */
 import {
   ConvexError,
-  compareValues,
+  convexToJson,
   v,
   type GenericId,
   type Value,

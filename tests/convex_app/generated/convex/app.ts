@@ -1,9 +1,13 @@
 // An app that stamps whatever its mutations write.
-import { customCtx, customMutation } from "convex-helpers/server/customFunctions";
+import {
+  customCtx,
+  customMutation,
+} from "convex-helpers/server/customFunctions";
+import { Triggers } from "convex-helpers/server/triggers";
 import { v } from "convex/values";
+import type { DataModel } from "./_generated/dataModel.js";
 import {
   mutation as plainMutation,
-  query,
   type DatabaseWriter,
 } from "./_generated/server.js";
 import { stamped } from "./timestampGuard.js";
@@ -92,7 +96,25 @@ export const sidestep = mutation({
   handler: (ctx) => "table" in ctx.db && typeof ctx.db.table,
 });
 
-export const rows = query({
-  args: {},
-  handler: async (ctx) => await ctx.db.query("services").collect(),
+const triggers = new Triggers<DataModel>();
+
+/** Counts what is written, below the stamp: the trigger sees what is stored. */
+triggers.register("services", async (ctx, { newDoc }) => {
+  if (newDoc !== null) {
+    await ctx.db.insert("visits", { count: newDoc.updatedAt });
+  }
+});
+
+export const triggered = customMutation(
+  plainMutation,
+  customCtx((ctx) => ({ db: stamped(triggers.wrapDB(ctx).db) })),
+)({
+  args: { name: v.string() },
+  handler: async (ctx, { name }) => {
+    const id = await ctx.db.insert("services", { name });
+    await ctx.db.patch(id, { name });
+    await ctx.db.patch("services", id, { name });
+    await ctx.db.replace(id, { name });
+    return (await ctx.db.get(id))?.name;
+  },
 });

@@ -12,8 +12,10 @@ type Modules = ApiFromModules<{
   timestampGuard: typeof timestampGuard;
 }>;
 
-export const api: FilterApi<Modules, FunctionReference<"query" | "mutation", "public">> =
-  anyApi as never;
+export const api: FilterApi<
+  Modules,
+  FunctionReference<"query" | "mutation", "public">
+> = anyApi as never;
 export const internal: FilterApi<
   Modules,
   FunctionReference<"query" | "mutation", "internal">

@@ -1,0 +1,4 @@
+import { v } from "convex/values";
+export * from "./all";
+export const deletedAt = v.optional(v.number());
+export default 5;
