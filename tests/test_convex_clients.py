@@ -1,17 +1,26 @@
 """
-The server of these tests answers Convex's own clients as they expect it of a deployment: the one in Python, and npm's.
+The server of these tests answers Convex's own clients as they expect it of a deployment: the one in Python, and npm's;
+and its functions do what those in TypeScript do.
 """
 
+import itertools
 import json
+import math
+import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.convex_database import MODULE, Database, Transaction
 from tests.convex_server import KEY, Deployment, deployment
+from timestamp_guard import ABSENT, updated_at_guard
+from timestamp_guard.convex.generate import GuardedTable
+from timestamp_guard.stores.convex.wire import encoded, text
 
 from .node import node, project
+from .test_convex_generated import app, vitest
 
 
 @pytest.fixture
@@ -133,3 +142,87 @@ def test_npm_client(server: Deployment, tmp_path: Path) -> None:
     assert {"reason": "no"} == failed[2]
     assert "Could not find public function for 'app:other'" in other[1]
     assert "BadDeployKey" in refused[1]
+
+
+# -- the functions themselves
+
+RAWS: list[Any] = [
+    ABSENT, None, True, False, 0.0, -0.0, 1.0, 1, 0, "1", "", math.nan, math.inf, 5e-324, 2.0**53, -(2**63), b"", b"\x00",
+    [], [1.0], [1], {}, {"a": 1.0}, {"a": 1},
+]  # fmt: skip
+"""Values that are easily taken for one another."""
+
+SPEC = """
+import { convexTest } from "convex-test";
+import { convexToJson, jsonToConvex } from "convex/values";
+import { expect, test } from "vitest";
+import cases from "./changes.json";
+import { internal } from "./convex/_generated/api.js";
+import schema from "./convex/schema.js";
+
+const modules = import.meta.glob("./convex/**/*.ts");
+const raw = (said) => ("value" in said ? { value: jsonToConvex(said.value) } : {});
+
+test("as in Python", async () => {
+  const app = convexTest(schema, modules);
+  const apart = [];
+  for (const { held, name, before, after, refused, left } of cases) {
+    const field = raw(held);
+    const fields = "value" in field ? { updatedAt: field.value } : {};
+    const id = await app.run(async (ctx) => await ctx.db.insert("pillarPages", { title: "x", ...fields }));
+    const changes = [{ id, before: raw(before), after: raw(after) }];
+    const said = await app.mutation(internal.timestampGuard[name], { table: "pillarPages", field: "updatedAt", run: "1", changes });
+    const document = await app.run(async (ctx) => await ctx.db.get(id));
+    const found = document.updatedAt === undefined ? {} : { value: convexToJson(document.updatedAt) };
+    const same = JSON.stringify(found) === JSON.stringify(left) && (said.refused.length === 1) === refused;
+    if (!same) apart.push(JSON.stringify({ held, name, before, after, refused, left, found, said }));
+  }
+  expect(apart.slice(0, 10)).toEqual([]);
+  expect(cases.length).toBeGreaterThan(500);
+});
+"""
+
+
+def test_the_module_does_what_the_server_does(tmp_path: Path) -> None:
+    """
+    `apply` and `rollback` in TypeScript compare and set as this server's do, for values of every two kinds.
+    """
+    chance = random.Random(7)
+    database = Database()
+    cases = []
+    for held, before, name in itertools.product(RAWS, RAWS, ("apply", "rollback")):
+        after = chance.choice(RAWS)
+        document = {} if held is ABSENT else {"updatedAt": held}
+        key = database.put("pillarPages", document)
+        change = {"id": key, "before": optional(before), "after": optional(after)}
+        tx = Transaction(database, name)
+        said = MODULE[f"timestampGuard:{name}"][1](
+            tx, {"table": "pillarPages", "field": "updatedAt", "changes": [change]}
+        )
+        tx.commit()
+        left = {each: raw for each, raw in database.tables["pillarPages"][key].items() if each == "updatedAt"}
+        cases.append(
+            {
+                "held": wire(document),
+                "name": name,
+                "before": encoded(change["before"]),
+                "after": encoded(change["after"]),
+                "refused": said["refused"] == [key],
+                "left": wire(left),
+            }
+        )
+    folder = app(
+        tmp_path / "app", [GuardedTable("pillarPages", "updatedAt", updated_at_guard("updatedAt"), "epoch_ms")]
+    )
+    (folder / "changes.json").write_bytes(text(cases))
+    (folder / "changes.test.ts").write_text(SPEC)
+
+    assert " passed" in vitest(folder, "changes.test.ts")
+
+
+def optional(raw: Any) -> dict[str, Any]:
+    return {} if raw is ABSENT else {"value": raw}
+
+
+def wire(document: dict[str, Any]) -> Any:
+    return encoded(optional(document.get("updatedAt", ABSENT)))
