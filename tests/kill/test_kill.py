@@ -22,7 +22,7 @@ from typing import Any, Final
 import pytest
 from attrs import asdict, define, frozen
 
-from tests import served_tables
+from tests import convex_server, served_tables
 from tests.kill import worker
 from timestamp_guard import _faults as faults
 from timestamp_guard.engine.drive import drive
@@ -83,6 +83,7 @@ KINDS: Final[Mapping[str, Kind]] = {
         elsewhere=BATCHES | SERVED | SHARED | SIMPLE - {worker.REPLACED} | {"ledger saved"},
         locked=frozenset(faults.POINTS),
     ),
+    "convex": Kind(elsewhere=BATCHES | ATOMIC | SERVED | SHARED | {worker.REPLACED}, locked=frozenset(), brief=True),
     # The server ends the transaction of who is frozen, so nobody waits for its locks.
     **dict.fromkeys(
         served_tables.KINDS, Kind(elsewhere=BATCHES | SIMPLE | ATOMIC | SHARED, locked=frozenset(), brief=True)
@@ -119,6 +120,11 @@ def make(kind: str, folder: Path) -> Path:
             (path / f"{row['_id']}.json").write_text(json.dumps(row), "utf-8")
         return path
     folder.mkdir(parents=True)
+    if kind == "convex":
+        deployment = convex_server.Deployment()
+        for row in rows():
+            deployment.database.put("records", row)
+        return published(deployment, folder)
     server, _, how = kind.partition(" ")
     if server in served_tables.KINDS:
         DATABASES.append(served_tables.created(server, new_name()))
@@ -146,6 +152,19 @@ def make(kind: str, folder: Path) -> Path:
     return path
 
 
+def published(deployment: convex_server.Deployment, folder: Path) -> Path:
+    """A deployment that was not started, at an address in a file; the key is beside it, and so is the ledger."""
+    (folder / "key").write_text(deployment.key, "utf-8")
+    path = folder / "app.url"
+    url = f"{deployment.start().url}?key=file:{folder / 'key'}&ledger={folder}"
+    path.write_text(url, "utf-8")
+    DEPLOYMENTS[str(path)] = deployment
+    return path
+
+
+DEPLOYMENTS: Final[dict[str, convex_server.Deployment]] = {}
+"""Those of Convex, by the file with their address."""
+
 DATABASES: Final[list[str]] = []
 """The addresses of those that were made, to be dropped in the end."""
 
@@ -159,6 +178,15 @@ def copied(source: Path, folder: Path) -> Path:
     """A store like the one at *source*, in a new folder."""
     shutil.copytree(source.parent, folder)
     path = folder / source.name
+    if str(source) in DEPLOYMENTS:
+        old = DEPLOYMENTS[str(source)]
+        deployment = convex_server.Deployment()
+        for document in old.database.tables["records"].values():
+            deployment.database.put("records", document)
+        published(deployment, folder)
+        for ledger in folder.glob("*.timestamp-guard"):
+            ledger.rename(folder / f"127.0.0.1_{deployment.port}.timestamp-guard")
+        return path
     if path.suffix == ".url":
         DATABASES.append(served_tables.copied(source.read_text("utf-8"), new_name()))
         path.write_text(DATABASES[-1], "utf-8")
@@ -173,6 +201,8 @@ def tidy() -> Iterator[None]:
     yield
     while DATABASES:
         served_tables.dropped(DATABASES.pop())
+    while DEPLOYMENTS:
+        DEPLOYMENTS.popitem()[1].stop()
 
 
 def records(path: Path) -> dict[Any, str]:

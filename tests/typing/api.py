@@ -60,7 +60,7 @@ from timestamp_guard.convex.generate import GuardedTable, is_ours, module
 from timestamp_guard.convex.schema import Schema, encodings_of, read_schema
 from timestamp_guard.errors import StoreLocked
 from timestamp_guard.stores import addresses, tables
-from timestamp_guard.stores.base import OpenStore, Page, Sample, Source, Stage, Step, Store
+from timestamp_guard.stores.base import Guided, OpenStore, Page, Sample, Source, Stage, Step, Store
 from timestamp_guard.testing.contract import AtomicStoreContract, StoreContract
 from timestamp_guard.validators import explain, located, register_timestamps
 
@@ -183,6 +183,8 @@ with open_store("sqlite:///app.db", "services", encodings={"updatedAt": "epoch_m
     enforced: Enforcement = enforce(store, guard, "updatedAt", repair=repair, keep_current=True, progress=print)
     held_by: Mapping[str, str] = unenforce(store).held if enforced.ok and stages[0].in_place else enforced.held
     known: list[Run] = runs(store)
+    if isinstance(store, Guided):
+        to_do: str | None = store.wanting("updatedAt", required=True)
     described: Mapping[str, Profile] = profile(store, ["updatedAt"], sample=10)
     listed: list[str] = tables("sqlite:///app.db")
 

@@ -19,7 +19,7 @@ from ..instants import show
 from ..ledger import Run
 from ..repairs import Repair
 from ..rules import Guard
-from ..stores.base import BatchStore, Enforceable, Fingerprint, Source, Tell
+from ..stores.base import BatchStore, Enforceable, Fingerprint, Guided, Source, Tell
 from .backfill import backfill
 from .check import check
 from .drive import clock_of, drive
@@ -111,6 +111,9 @@ def migrate(
     """
     Make the field of *repair* required on a table that others go on writing to, as far as the phase *until*.
 
+    Where only a person can change what the store refuses, in the code of an app, `gate` and `enforce` end the call with
+    what to change, until that is done: the next call sees it. Nothing is to be required before all records are proved.
+
     Every phase is recorded with what it came to. Killed or stopped, call it again: phases that are passed are not gone
     through again, and each of the others goes on where it stood. A phase that is not passed ends it, and says why; the
     way back is `rollback`, which takes the enforcement back first and then the values.
@@ -122,13 +125,17 @@ def migrate(
     if until not in PHASES:
         msg = f"there is no phase {until!r}; one of {', '.join(PHASES)}"
         raise UsageError(msg)
-    if not isinstance(store, Enforceable):
+    if not isinstance(store, Enforceable | Guided):
         msg = f"{store.name} can enforce nothing by itself: use check and backfill, and guard the writes"
         raise UsageError(msg)
     clock = clock_of(now, store, guard)
     driven = drive(store)
     job_for(store, guard, repair, clock())
-    enforcement(store, guard, repair.field, repair=repair, keep_current=keep_current, keep_gate=keep_gate)
+    if isinstance(store, Enforceable):
+        enforcement(store, guard, repair.field, repair=repair, keep_current=keep_current, keep_gate=keep_gate)
+    elif keep_current or keep_gate:
+        msg = f"{store.name} has no triggers: what new records hold is for the code of the app to say"
+        raise UsageError(msg)
     asked = {
         "field": repair.field, "guard": str(guard), "repair": str(repair), "candidates": [],
         "keep_current": keep_current, "keep_gate": keep_gate,
@@ -232,6 +239,9 @@ class _Worker:
 
     def gate(self, how: Mapping[str, Any]) -> tuple[bool, str, dict[str, Any]]:
         """Where every broken record is one that a gate fills, new writes are held before the old ones are filled."""
+        if isinstance(self.store, Guided):
+            wanting = self.store.wanting(self.repair.field, required=False)
+            return wanting is None, wanting or "the field has its place, and the functions of the app are there", {}
         found = enforce(self.store, self.guard, self.repair.field, repair=self.repair, **how)
         if found.made:
             return True, f"new writes are held: {', '.join(found.made)}", {"made": list(found.made)}
@@ -273,6 +283,9 @@ class _Worker:
 
     def enforce(self, how: Mapping[str, Any]) -> tuple[bool, str, dict[str, Any]]:
         """Make it required."""
+        if isinstance(self.store, Guided):
+            wanting = self.store.wanting(self.repair.field, required=True)
+            return wanting is None, wanting or f"the schema requires {self.repair.field}", {}
         found = enforce(self.store, self.guard, self.repair.field, repair=self.repair, **how)
         held = [rule for rule, by in found.held.items() if not by.startswith("nothing")]
         said = found.reason or f"in place: {', '.join(held) or 'nothing'}"

@@ -23,6 +23,7 @@ __all__ = ["addresses", "braking", "is_file", "keepers", "open_ledger", "open_st
 
 POSTGRESQL: Final = ("postgresql://", "postgres://")
 MYSQL: Final = ("mysql://", "mariadb://")
+CONVEX: Final = ("convex+https://", "convex+http://")
 
 STDIN: Final = "-"
 """The address of what comes in: JSON Lines, or one array."""
@@ -40,7 +41,7 @@ def open_store(
 ) -> OpenStore:
     """
     Open a store by its address: `sqlite:///app.db`, `postgresql://host/app`, `mysql://host/app`,
-    `json:records.json` or `jsonl:records.jsonl`; `env:NAME` stands for the one in that variable of the environment,
+    `json:records.json`, `jsonl:records.jsonl` or `convex+https://name.convex.cloud`; `env:NAME` stands for the one in that variable of the environment,
     `file:PATH` for the one in the first line of that file.
 
     *table* may be left out where there is only one; *encodings* says how instants are written, one for all columns or
@@ -75,6 +76,10 @@ def open_store(
         from .sql.mysql.store import MysqlStore
 
         return MysqlStore(url, table, encodings=encodings, key=key, read_only=read_only, timeout=timeout)
+    if url.startswith(CONVEX):
+        from .convex.online import OnlineStore
+
+        return OnlineStore(url, table, encodings=encodings, key=key, read_only=read_only)
     from .sql.sqlite import SqliteStore
 
     return SqliteStore(url, table, encodings=encodings, key=key, read_only=read_only, timeout=timeout)
@@ -133,10 +138,14 @@ def tables(url: str) -> list[str]:
             return in_mysql(there)
         finally:
             there.close()
+    if url.startswith(CONVEX):
+        from .convex.online import tables as of_convex
+
+        return of_convex(url)
     if not url.startswith("sqlite:"):
         msg = (
             f"cannot read the address {shown(url)!r}: wanted sqlite:///FILE, postgresql://HOST/DATABASE, "
-            f"mysql://HOST/DATABASE, json:FILE or jsonl:FILE"
+            f"mysql://HOST/DATABASE, json:FILE, jsonl:FILE or convex+https://NAME.convex.cloud"
         )
         raise UsageError(msg)
     from .sql.database import Database, path_of

@@ -17,7 +17,8 @@ from ..errors import UsageError
 __all__ = ["resolved", "secret", "shown"]
 
 _PASSWORD: Final = re.compile(r"(?<=://)([^\s/@:]*):[^\s/@]*@")
-_IN_QUERY: Final = re.compile(r"([?&]password=)[^\s&]*", re.IGNORECASE)
+_IN_QUERY: Final = re.compile(r"([?&](?:password|key|adminKey)=)(?!env:|file:)[^\s&]*", re.IGNORECASE)
+_TO_CONVEX: Final = re.compile(r"(?<=convex\+)(https?://)[^\s/@]*@")
 
 
 def resolved(url: str) -> str:
@@ -52,7 +53,7 @@ def resolved(url: str) -> str:
 
 def shown(text: str) -> str:
     """Text as it may be shown: addresses in it without their passwords."""
-    return _IN_QUERY.sub(r"\1***", _PASSWORD.sub(r"\1@", text))
+    return _IN_QUERY.sub(r"\1***", _PASSWORD.sub(r"\1@", _TO_CONVEX.sub(r"\1", text)))
 
 
 def secret(url: str) -> bool:

@@ -38,6 +38,7 @@ __all__ = [
     "Enforcing",
     "Fingerprint",
     "Followed",
+    "Guided",
     "Held",
     "Key",
     "OpenStore",
@@ -471,6 +472,18 @@ class Enforceable(Protocol):
 
     def enforcing(self) -> Enforcing:
         """How."""
+        ...
+
+
+@runtime_checkable
+class Guided(Protocol):
+    """A store whose rules only a person can change, in the code of an app: it says what to change, and sees when that is done."""
+
+    def wanting(self, field: str, *, required: bool) -> str | None:
+        """
+        What a person has to do so that *field* can be filled and new records are held or, *required*, so that a record
+        without it is refused: a sentence, and a patch where there is one; None where nothing is left to do.
+        """
         ...
 
 
