@@ -27,7 +27,7 @@ from .codec import Codec
 from .folder import Record
 from .splice import Gap, Member, NotJson, find, path_of, put, skip, value_of, written
 
-__all__ = ["Filling", "Patched", "codec_for"]
+__all__ = ["Filling", "Patched", "read_for"]
 
 Place: TypeAlias = Member | Gap
 _Parted: TypeAlias = tuple[list[int], list[int], list[int], list[int]]
@@ -38,12 +38,15 @@ _STYLE: Final = re.compile(
 """How an object separates its first two members, where the first holds a plain value."""
 
 
-def codec_for(job: Job, key: Sequence[str], *, nonfinite: bool) -> Codec:
-    """What a job reads of every record; the fields of its guard first, as the sieve wants them."""
+def read_for(job: Job) -> tuple[tuple[str, ...] | None, tuple[str, ...]]:
+    """
+    What a job reads of every record, the fields of its guard first, as the sieve wants them; None where it reads all,
+    and then those that it names.
+    """
     names = needs(job.repair, job.guard)
     if names is not None:
         names = tuple(dict.fromkeys((*job.guard.fields, *names)))
-    return Codec(names, key, also=read_by(job.repair, job.guard), nonfinite=nonfinite)
+    return names, read_by(job.repair, job.guard)
 
 
 @frozen
@@ -84,10 +87,17 @@ class _Copies:
 
 
 class Filling:
-    """One walk of a job through a file."""
+    """One walk of a job through a file; *write* is how a value is spelled there."""
 
-    def __init__(self, job: Job, codec: Codec, samples: int = 0, aside: Sequence[Quarantined] = ()) -> None:
-        self.job, self.codec = job, codec
+    def __init__(
+        self,
+        job: Job,
+        codec: Codec,
+        samples: int = 0,
+        aside: Sequence[Quarantined] = (),
+        write: Callable[[Raw], bytes] = written,
+    ) -> None:
+        self.job, self.codec, self._write = job, codec, write
         self.estimate = Estimate(job, samples, aside)
         self.quarantined: list[Quarantined] = []
         self.changed = 0
@@ -114,7 +124,10 @@ class Filling:
         null, missing = lacking[2 * copies.place : 2 * copies.place + 2]
         asked = sorted(null + missing) if null and missing else null or missing
         # What lacks another field is not broken in this one.
-        return rest, null, asked, copies.pick(found, asked, moment.latest)
+        taken = copies.pick(found, asked, moment.latest)
+        if (number := self.job.number) is not None:  # what is written in another way is no plain copy
+            taken = [index for index in taken if type(getattr(found[index], copies.source)) is number]
+        return rest, null, asked, taken
 
     def _work(
         self, block: Block, found: Sequence[Any], number: int, moment: Moment, parted: _Parted | None
@@ -169,7 +182,7 @@ class Filling:
         Done list by list and not record by record: it is the loop over millions of them that takes the time.
         """
         copies = self._copies
-        if copies is None:
+        if copies is None or self._write is not written:
             return None
         records = [found[index] for index in nulls]
         raws = [getattr(record, copies.source) for record in records]
@@ -282,7 +295,7 @@ class Filling:
                 token = text[place.start : place.end]
                 if same(value_of(token), mend.after):
                     return token
-        return written(mend.after)
+        return self._write(mend.after)
 
     def _all_proved(self, found: Sequence[Any], work: dict[int, Mend], again: Sequence[Any]) -> bool:
         """Whether every record holds what was written, and otherwise what it held; at once, where that is the usual."""

@@ -119,7 +119,7 @@ class Replacement:
         self.identity = identity_of(os.fstat(source.fileno()))
         self._before, self._after = hashlib.sha256(), hashlib.sha256()
         self._file = self.part.open("wb", buffering=0)
-        self._packer = content.packer(cast("BinaryIO", self._file))
+        self._packer = content.packer(cast("BinaryIO", self._file), source)
         self._unflushed = 0
 
     def write(self, data: bytes, was: bytes) -> None:

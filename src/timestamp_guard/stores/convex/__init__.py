@@ -1,0 +1,1 @@
+"""Snapshots of Convex, as `npx convex export` makes them: a ZIP, or what was unpacked from one."""
