@@ -7,6 +7,8 @@ from __future__ import annotations
 import os
 import struct
 import zlib
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
 
@@ -33,6 +35,9 @@ from .archive import (
 from .archive import at as bytes_at
 
 __all__ = ["Member", "Repacked", "copy"]
+
+AHEAD: Final = 8
+"""So many stretches may wait to be packed."""
 
 LEVELS: Final = (6, 9, 1, 5, 4, 3, 2, 7, 8)
 """How hard a member may have been packed, the most usual first."""
@@ -82,6 +87,9 @@ class Repacked:
         self._begun = False
         self._trailer = 0
         self._pack: Any = None
+        # What takes the time is packing, so it goes on while others are read; it touches no file, so it can be left.
+        self._other = ThreadPoolExecutor(1, "timestamp-guard packs")
+        self._packing: deque[Future[bytes]] = deque()
 
     def write(self, data: bytes | memoryview) -> int:
         """Have some more of the member."""
@@ -90,7 +98,12 @@ class Repacked:
             self._begin()
         self._size += len(view)
         self._crc = zlib.crc32(view, self._crc)
-        self._put(view if self._pack is None else self._pack.compress(view))
+        if self._pack is None:
+            self._put(view)
+            return len(view)
+        self._packing.append(self._other.submit(self._pack.compress, view))
+        while len(self._packing) > AHEAD:
+            self._put(self._packing.popleft().result())
         return len(view)
 
     def _begin(self) -> None:
@@ -124,6 +137,9 @@ class Repacked:
         """
         if not self._begun:
             self._begin()
+        for packed in self._packing:
+            self._put(packed.result())
+        self._other.shutdown()
         if self._pack is not None:
             self._put(self._pack.flush())
         if not self._wide and max(self._size, self._packed) >= FULL:

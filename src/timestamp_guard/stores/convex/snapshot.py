@@ -104,7 +104,7 @@ class Snapshot:
     def listed(self, table: Table) -> Iterator[tuple[str, int]]:
         """The names of the tables that *table* lists, and their numbers."""
         place = table.folder + DOCUMENTS
-        with self._content(place, f"{self.path.name}, {place}").open() as file:
+        with self.file(place).open() as file:
             for line in filter(bytes.strip, lines_of(file)):
                 try:
                     said = json.loads(line)
@@ -133,13 +133,15 @@ class Snapshot:
 
     def content(self, table: Table) -> Content:
         """The documents of a table."""
-        return self._content(table.folder + DOCUMENTS, f"{self.path.name}, {table.name}")
+        return self.file(table.folder + DOCUMENTS, table.name)
 
-    def _content(self, place: str, name: str) -> Content:
+    def file(self, place: str, name: str | None = None) -> Content:
+        """A file of the snapshot, which people call *name*."""
+        called = f"{self.path.name}, {name or place}"
         if self.packed:
-            return Member(self.path, place, name)
+            return Member(self.path, place, called)
         found = Content(str(self.path / place))
-        found.name = name
+        found.name = called
         return found
 
     def notation(self, table: Table) -> Notation:
@@ -148,7 +150,7 @@ class Snapshot:
         where = f"{self.path.name}, {place}"
         if place not in self.places:
             return notation_of(None, where)
-        with self._content(place, where).open() as file:
+        with self.file(place).open() as file:
             return notation_of(file, where)
 
 

@@ -9,6 +9,7 @@ import itertools
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from shlex import quote
 from typing import Any, Final
 
 from attrs import evolve
@@ -17,12 +18,13 @@ from ...convex.ids import NotAnId, decode
 from ...errors import StoreDamaged, StoreError, StoreMissing, UsageError
 from ...instants import Encodings, Raw
 from ...job import Job
-from ...ledger import Key, Quarantined, Run
+from ...ledger import Key, Quarantined, Run, undone_by
 from ..base import Clock
 from ..json.file import FileStore
 from ..json.folder import FolderLedger
 from ..json.patching import Filling
 from ..json.replace import bytes_of
+from .part import part
 from .snapshot import Snapshot
 from .values import ConvexCodec, Inferred
 
@@ -230,20 +232,36 @@ class ConvexStore(FileStore):
             said.append(f"_tables does not list {self.name}: whether its ids are of this table cannot be told")
         return said
 
-    def following(self) -> Sequence[str]:
-        """What is to be done after a run, for people to read."""
-        if self.snapshot.packed:
-            command = f"npx convex import --replace {self.snapshot.path.name}"
-        else:
-            name = self.snapshot.path.name
-            command = f"(cd {name} && zip -qr ../{name}.zip .) && npx convex import --replace {name}.zip"
+    def following(self, part: Path | None = None) -> Sequence[str]:
+        """What is to be done after a run; *part* is a ZIP of the changed tables alone."""
+        name = self.snapshot.path.name
+        file = f"{name}.zip" if part is None and not self.snapshot.packed else str(part or name)
+        zipped = f"(cd {quote(name)} && zip -qr ../{quote(file)} .) && " if file == f"{name}.zip" else ""
         return [
-            f"to bring it back: {command}",
+            f"bring it back with: {zipped}npx convex import --replace {quote(file)}",
             (
-                "an import replaces whole tables: what was written to the deployment after the export, and until the import "
-                "is over, is lost; pause the deployment before the export, or fill it online instead"
+                "the import replaces whole tables and compares nothing: what was written to the deployment after the export "
+                "began, and until the import is done, is lost; pause the deployment before "
+                "you export, or fill it online instead"
             ),
         ]
+
+    def part(self, path: Path) -> Sequence[str]:
+        """
+        Write a ZIP at *path* with those tables alone that runs have changed, and give their names.
+
+        Raises:
+            UsageError: there is something at *path* already.
+            StoreError: it cannot be written.
+        """
+        known = self.ledger.runs()
+        standing = [
+            run for run in known if run.action == "backfill" and run.counts.changed and undone_by(known, run) is None
+        ]
+        names = [name for name in self.snapshot.tables if any(run.table == name for run in standing)]
+        if names:
+            part(Snapshot.at(str(self.snapshot.path)), names, path)
+        return names
 
 
 def tables_in(path: str) -> list[str]:

@@ -249,7 +249,11 @@ class ConvexCodec(Codec):
     def _see(self, found: Sequence[Any]) -> None:
         name, number, other = self.watched or ("", int, float)
         pick = self._picked[name]
-        if other in set(map(type, map(pick, found))):
+        if self.flat:
+            kinds = set(map(type, map(operator.attrgetter(dict(self._tops)[name]), found)))
+        else:
+            kinds = set(map(type, map(pick, found)))
+        if other in kinds:
             wanted, there = ("an int64", "a float") if number is int else ("a float", "an int64")
             index = next(index for index, each in enumerate(found) if type(pick(each)) is other)
             msg = (

@@ -86,6 +86,9 @@ class Codec:
 
     def _picker(self, path: Path, attributes: Mapping[str, str]) -> Callable[[Any], Raw]:
         whole, attribute = self._whole, attributes[path[0]]
+        if not whole and len(path) == 1:
+            get = operator.attrgetter(attribute)
+            return lambda record: ABSENT if (held := get(record)) is _UNSET else held
 
         def pick(record: Any) -> Raw:
             held = record.get(path[0], _UNSET) if whole else getattr(record, attribute)
@@ -176,6 +179,13 @@ class Codec:
             return number + 1 if name is None else name
         parts = tuple(self._picked[each](found) for each in self.keyed)
         return parts[0] if len(parts) == 1 else parts
+
+    def plain_keys(self, found: Sequence[Any]) -> list[Key] | None:
+        """What identifies records, where that is one field that is text or a whole number in all of them."""
+        if len(self.keyed) != 1 or not self.flat:
+            return None
+        keys = list(map(self._picked[self.keyed[0]], found))
+        return keys if {*map(type, keys)} <= {str, int} else None
 
     def identity(self, found: Any, number: int, name: str | None) -> Key:
         """
