@@ -23,6 +23,7 @@ import pytest
 from attrs import asdict, define, frozen
 
 from tests import served_tables
+from tests.convex_snapshots import UNIFORM, snapshot
 from tests.kill import worker
 from timestamp_guard import _faults as faults
 from timestamp_guard.engine.drive import drive
@@ -77,9 +78,15 @@ KINDS: Final[Mapping[str, Kind]] = {
         elsewhere=BATCHES | SERVED | SIMPLE - {worker.REPLACED} | {"ledger saved"},
         locked=frozenset(faults.POINTS),
     ),
+    "convex": Kind(
+        elsewhere=BATCHES | SERVED | SIMPLE - {worker.REPLACED} | {"ledger saved"}, locked=frozenset(faults.POINTS)
+    ),
     # The server ends the transaction of who is frozen, so nobody waits for its locks.
     **dict.fromkeys(served_tables.KINDS, Kind(elsewhere=BATCHES | SIMPLE | ATOMIC, locked=frozenset(), brief=True)),
 }
+FILES: Final = ("json", "convex")
+"""Those of which a run is one atomic step."""
+
 MATRIX: Final = [(kind, point) for kind in KINDS for point in KINDS[kind].points]
 FREEZES: Final = [(kind, point) for kind, point in MATRIX if LONG or kind != "wal"]
 
@@ -119,12 +126,21 @@ def make(kind: str, folder: Path) -> Path:
         path = folder / "records.jsonl"
         path.write_text("".join(json.dumps(row) + "\n" for row in rows()), "utf-8")
         return path
+    if kind == "convex":
+        path = folder / "snapshot.zip"
+        others = {"_storage/kg2.png": bytes(5_000)}
+        return snapshot(path, {"records": UNIFORM.dump(floated(rows()))}, others=others, numbered=False)
     path = folder / "app.db"
     with closing(sqlite3.connect(path)) as database, database:
         database.execute(f"PRAGMA journal_mode = {KINDS[kind].journal}")
         database.execute("CREATE TABLE records (_id TEXT PRIMARY KEY NOT NULL, createdAt, updatedAt)")
         database.executemany("INSERT INTO records VALUES (:_id, :createdAt, :updatedAt)", rows())
     return path
+
+
+def floated(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same with all numbers as v.number() has them."""
+    return [{name: float(value) if isinstance(value, int) else value for name, value in row.items()} for row in rows]
 
 
 DATABASES: Final[list[str]] = []
@@ -332,12 +348,13 @@ def test_killed(nursery: Nursery, calm: Any, tmp_path: Path, kind: str, point: s
     assert struck
 
 
+@pytest.mark.parametrize("kind", FILES)
 @pytest.mark.parametrize("point", KINDS["json"].points)
-def test_one_of_two(nursery: Nursery, calm: Any, tmp_path: Path, point: str) -> None:
+def test_one_of_two(nursery: Nursery, calm: Any, tmp_path: Path, kind: str, point: str) -> None:
     """
     A file is what it was or what it becomes, whenever a run is killed: byte by byte, and never a third.
     """
-    said = calm("json")
+    said = calm(kind)
     seen = set()
 
     for act in ACTS:
@@ -371,7 +388,7 @@ def test_frozen(nursery: Nursery, calm: Any, tmp_path: Path, kind: str, point: s
             if point in KINDS[kind].locked:
                 if kind != "folder":  # there, the lock of the system has no end
                     # Of a file, all may be recorded by then: who finds nothing to do needs no lock.
-                    over = kind == "json" and any(run[:2] == (act, "complete") for run in history(path))
+                    over = kind in FILES and any(run[:2] == (act, "complete") for run in history(path))
                     assert str(0 if over else worker.LOCKED) == nursery.run(act, path)
                 assert "0" == nursery.go_on(frozen_one)
                 assert said.states[act] == state(path)

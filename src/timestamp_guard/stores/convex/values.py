@@ -181,6 +181,8 @@ def notation_of(file: BinaryIO | None, where: str) -> Notation:
         first = json.loads(said)
         if first == "uniform":
             return UNIFORM
+        if not isinstance(first, str):
+            raise TypeError(first)
         shape = parse(first, where)
         documents: dict[Key, Mapping[str, Any]] = {}
         for line in filter(bytes.strip, lines):
