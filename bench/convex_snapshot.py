@@ -174,12 +174,13 @@ CONTENDERS: Final[Mapping[str, Callable[[Path], None]]] = {
 # -- snapshots --------------------------------------------------------------------------------------------------
 
 
-def make(path: Path, *, documents: int, size: int = 2**63) -> int:
-    """A snapshot as an export makes one, written as a stream; how many documents it has."""
+def make(path: Path, *, documents: int, size: int = 2**63, bodies: bool = False) -> int:
+    """A snapshot as an export makes one; how many documents it has, each with a body of some 1,500 letters or without."""
     from timestamp_guard.convex.ids import Id, encode
 
     chance = random.Random(1)
     words = ["service", "pillar", "cluster", "über uns", "slug", "draft", "published"]
+    texts = [" ".join(chance.choices(words, k=200)) for _ in range(64)]
     number = written = 0
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as made:
         made.writestr("README.md", "# Welcome to your Convex snapshot export!\n")
@@ -193,9 +194,10 @@ def make(path: Path, *, documents: int, size: int = 2**63) -> int:
                     updated = f',"updatedAt":{created + 5!r}' if chance.random() >= LACKING else ""
                     name = encode(Id(NUMBER, chance.randbytes(16)))
                     title = " ".join(chance.choices(words, k=5))
+                    body = f',"body":"{chance.choice(texts)}"' if bodies else ""
                     lines.append(
                         f'{{"_creationTime":{created!r},"_id":"{name}","published":true,"sortOrder":{number % 97}.0,'
-                        f'"title":"{title} {chance.getrandbits(40):x}"{updated}}}\n'
+                        f'"title":"{title} {chance.getrandbits(40):x}"{body}{updated}}}\n'
                     )
                 written += member.write("".join(lines).encode())
         made.writestr("services/generated_schema.jsonl", '"uniform"\n')
@@ -211,7 +213,7 @@ def large(folder: Path, gigabytes: float) -> None:
     if free < wanted:
         raise SystemExit(f"{folder} has {free / 2**30:.1f} GiB free, and {gigabytes} are wanted: name another --folder")
     path = folder / "snapshot.zip"
-    number = make(path, documents=2**63, size=wanted)
+    number = make(path, documents=2**63, size=wanted, bodies=True)
     with zipfile.ZipFile(path) as made:
         size = made.getinfo("services/documents.jsonl").file_size
     before = hashed(path)
