@@ -175,20 +175,22 @@ CONTENDERS: Final[Mapping[str, Callable[[Path], None]]] = {
 
 
 def make(path: Path, *, documents: int, size: int = 2**63, bodies: bool = False) -> int:
-    """A snapshot as an export makes one; how many documents it has, each with a body of some 1,500 letters or without."""
+    """A snapshot as an export makes one; how many documents it has, each with a body of some 30,000 letters or without."""
     from timestamp_guard.convex.ids import Id, encode
 
     chance = random.Random(1)
     words = ["service", "pillar", "cluster", "über uns", "slug", "draft", "published"]
-    texts = [" ".join(chance.choices(words, k=200)) for _ in range(64)]
+    texts = [" ".join(chance.choices(words, k=4000)) for _ in range(64)]
     number = written = 0
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as made:
         made.writestr("README.md", "# Welcome to your Convex snapshot export!\n")
         made.writestr("_tables/documents.jsonl", f'{{"name":"services","id":{NUMBER}}}\n')
+        # Not packed, a large one has what comes after it, and its directory, beyond 4 GiB too.
+        made.compression = zipfile.ZIP_STORED if bodies else zipfile.ZIP_DEFLATED
         with made.open("services/documents.jsonl", "w", force_zip64=True) as member:
             while number < documents and written < size:
                 lines = []
-                for _ in range(min(5_000, documents - number)):
+                for _ in range(min(500, documents - number)):
                     number += 1
                     created = FIRST + number * 17 + chance.random()
                     updated = f',"updatedAt":{created + 5!r}' if chance.random() >= LACKING else ""
@@ -207,11 +209,12 @@ def make(path: Path, *, documents: int, size: int = 2**63, bodies: bool = False)
 
 
 def large(folder: Path, gigabytes: float) -> None:
-    """Fill one that is larger than 4 GiB unpacked, and take that back: the file is the same again, byte by byte."""
+    """Fill one that is larger than 4 GiB, and take that back: the file is the same again, byte by byte."""
     wanted = int(gigabytes * 2**30)
     free = shutil.disk_usage(folder).free
-    if free < wanted:
-        raise SystemExit(f"{folder} has {free / 2**30:.1f} GiB free, and {gigabytes} are wanted: name another --folder")
+    if free < 3 * wanted:
+        needed = f"three times {gigabytes} are needed: name another --folder"
+        raise SystemExit(f"{folder} has {free / 2**30:.1f} GiB free, and {needed}")
     path = folder / "snapshot.zip"
     number = make(path, documents=2**63, size=wanted, bodies=True)
     with zipfile.ZipFile(path) as made:

@@ -20,7 +20,7 @@ from ...ledger import Key
 from .blocks import Block
 from .splice import NotJson, Path, path_of, read, skip
 
-__all__ = ["Codec", "Nested"]
+__all__ = ["Codec", "Nested", "names_in"]
 
 _ODD: Final = re.compile(r'["\\\x00-\x1f\ud800-\udfff]')
 _UNSET: Final = msgspec.UNSET
@@ -210,3 +210,14 @@ def _called(value: Any) -> str:
         return "null"
     kinds = {bool: "true or false", int: "a number", float: "a number", str: "text", list: "an array"}
     return kinds.get(type(value), "a number")
+
+
+def names_in(record: Mapping[str, Any], before: str = "") -> dict[str, None]:
+    """The names of the fields of a record, and of those in objects of its own."""
+    found: dict[str, None] = {}
+    for name, value in record.items():
+        path = before + name.replace("\\", "\\\\").replace(".", "\\.")
+        found[path] = None
+        if isinstance(value, dict) and before.count(".") < 3:
+            found |= names_in(value, path + ".")
+    return found

@@ -6,8 +6,6 @@ step.
 from __future__ import annotations
 
 import contextlib
-import secrets
-import shutil
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -19,19 +17,19 @@ from msgspec import UNSET
 from ..._faults import reach
 from ...engine.stepwise import Tally
 from ...engine.walk import ensure_few
-from ...errors import NoIdentity, StoreDamaged, StoreError, StoreMissing, StoreReadOnly, UsageError
+from ...errors import NoIdentity, StoreDamaged, StoreError, StoreReadOnly
 from ...instants import Encodings, encodings_for, ensure_no_datetimes
 from ...job import Job
 from ...ledger import Counts, Cursor, Quarantined, Run
 from ...rules import Guard
 from ...targets.gate import Sieve
 from ..base import Assessment, Clock, Page, Step, Survey
-from .blocks import Block, Shape
-from .codec import Codec, Nested
+from .blocks import Block, Shape, pass_over
+from .codec import Codec, Nested, names_in
 from .content import Content
 from .folder import FolderLedger, Patch
 from .patching import Filling, read_for
-from .replace import Identity, Replacement, bytes_of, digest_of, identity_of, refuse
+from .replace import Identity, Replacement, back_up, digest_of, identity_of, refuse
 from .rewriting import DONE, MADE, PROMISED, Records, Rewriting, kept, placed, told
 from .undoing import by_key, exactly
 
@@ -119,7 +117,7 @@ class FileStore:
         found: dict[str, None] = {}
         for block, records in self._read(self.codec(None)):
             for record in records:
-                _names(record, "", found)
+                found |= names_in(record)
             if block.at > 2**19:
                 break
         return list(found)
@@ -166,7 +164,7 @@ class FileStore:
 
     def _blocks_read(self, codec: Codec, at: int) -> Generator[tuple[Block, list[Any]], None, None]:
         with told(self.content), self.content.open() as file:
-            _pass(file, at)
+            pass_over(file, at)
             for block in self._blocks(file, at):
                 yield block, placed(block, codec.read, block)
 
@@ -398,42 +396,8 @@ class FileStore:
             UsageError: there is something at *path* already.
             StoreError: it cannot be written, or does not read back as it was.
         """
-        source = self.content.path
-        if path.exists():
-            msg = f"there is a file {path} already: name one for the backup that is not there"
-            raise UsageError(msg)
-        if not path.parent.is_dir():
-            raise StoreMissing(f"there is no folder {path.parent} for the backup {path.name}")
-        part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")  # a name that nobody has
-        try:
-            part.touch(mode=0o600, exist_ok=False)
-            shutil.copy2(source, part)
-            if bytes_of(source) != bytes_of(part):
-                raise StoreDamaged(f"the backup {path} does not read back as it was written")
-            part.rename(path)
-        except OSError as problem:
-            raise self.content.trouble(problem) from None
-        finally:
-            part.unlink(missing_ok=True)
+        back_up(self.content, path)
 
     def throttle(self) -> float:
         """Nobody waits for a file."""
         return 0.0
-
-
-def _pass(file: BinaryIO, at: int) -> None:
-    """Pass over *at* bytes."""
-    if at:
-        try:
-            file.seek(at)
-        except (OSError, ValueError):  # a stream that cannot
-            while at and (data := file.read(min(at, 2**20))):
-                at -= len(data)
-
-
-def _names(record: Mapping[str, Any], before: str, found: dict[str, None]) -> None:
-    for name, value in record.items():
-        path = before + name.replace("\\", "\\\\").replace(".", "\\.")
-        found[path] = None
-        if isinstance(value, dict) and before.count(".") < 3:
-            _names(value, path + ".", found)
