@@ -150,6 +150,14 @@ def bench(session: nox.Session) -> None:
     session.run("python", "bench/run.py", *session.posargs)
 
 
+@nox.session(default=False)
+def large(session: nox.Session) -> None:
+    """A snapshot of Convex with more than 4 GiB of documents: filled, taken back, in constant memory."""
+    install(session, "bench")
+
+    session.run("python", "bench/convex_snapshot.py", "--gigabytes", "4.5", *session.posargs)
+
+
 def install(session: nox.Session, *groups: str, package: bool = True) -> None:
     """Install dependency *groups* and, unless told otherwise, the package with all extras."""
     ours = ("-e", ".[all]") if package else ()

@@ -77,7 +77,7 @@ def test_numbers_are_floats(data: int) -> None:
     assert float is type(decoded(data))
 
 
-@pytest.mark.parametrize("value", [2**63, -(2**63) - 1, (1,), {1}, object()], ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize("value", [2**63, -(2**63) - 1, (1,), {1}, object()], ids=["above", "below", "tuple", "set", "object"])
 def test_no_value(value: Any) -> None:
     """
     What Convex cannot hold is not sent.

@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import shutil
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final, Self, TypeAlias
@@ -16,6 +17,9 @@ import pytest
 
 from timestamp_guard import Repair, backfill, open_store, rollback, updated_at_guard
 from timestamp_guard.instants import parse_instant
+from timestamp_guard.stores.base import OpenStore
+
+from .convex_snapshots import UNIFORM, snapshot
 
 NOW: Final = parse_instant("2024-06-01T12:00:00Z")
 GUARD: Final = updated_at_guard("updatedAt", "createdAt")
@@ -54,9 +58,10 @@ class Disk:
                 self._file, self._path = file, path
 
             def write(self, data: Any) -> Any:
+                place = self._file.tell()
                 written = self._file.write(data)
                 raw = bytes(data) if not isinstance(data, str) else data.encode()
-                disk.events.append(("write", self._path, raw[:written]))
+                disk.events.append(("write", self._path, raw[:written], place))
                 return written
 
             def truncate(self, *to: int) -> Any:
@@ -141,7 +146,8 @@ class Disk:
                     names[place] = number
                     content[number], synced[number] = b"", b""
                 case "write":
-                    content[names[place]] += event[2]
+                    there, raw, at = content[names[place]], event[2], event[3]
+                    content[names[place]] = there[:at] + raw + there[at + len(raw) :]
                 case "truncate":
                     content[names[place]] = b""
                 case "rename":
@@ -164,41 +170,74 @@ class Disk:
             (target / name).write_bytes(synced[node])
 
 
+def opened(path: Path) -> OpenStore:
+    if path.suffix == ".zip":
+        return open_store(f"convex:{path}", "records", encodings="epoch_ms")
+    return open_store(f"jsonl:{path}", encodings="epoch_ms", key="_id")
+
+
 def fill(path: Path) -> object:
-    with open_store(f"jsonl:{path}", encodings="epoch_ms", key="_id") as store:
+    with opened(path) as store:
         return backfill(store, GUARD, REPAIR, now=NOW)
 
 
 def take_back(path: Path) -> object:
-    with open_store(f"jsonl:{path}", encodings="epoch_ms", key="_id") as store:
+    with opened(path) as store:
         return rollback(store, now=NOW)
 
 
-def recorded(folder: Path, act: Act, before: Path, patch: pytest.MonkeyPatch) -> Disk:
+def lines(path: Path) -> None:
+    path.write_text("".join(json.dumps(row) + "\n" for row in ROWS), "utf-8")
+
+
+def streamed(path: Path) -> None:
+    rows = [{name: float(raw) if isinstance(raw, int) else raw for name, raw in row.items()} for row in ROWS]
+    snapshot(path, {"records": UNIFORM.dump(rows)}, others={"_storage/kg2.png": b"PNG" * 10}, numbered=False)
+
+
+def described(path: Path) -> None:
+    """One that says the sizes of its members before them, so that they are written last and in the middle."""
+    streamed(path)
+    with zipfile.ZipFile(path) as source:
+        members = {name: source.read(name) for name in source.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as target:
+        for name, data in members.items():
+            target.writestr(name, data)
+
+
+FILES: Final[dict[str, Callable[[Path], None]]] = {
+    "records.jsonl": lines,
+    "snapshot.zip": streamed,
+    "described.zip": described,
+}
+
+
+def recorded(folder: Path, act: Act, before: Path, name: str, patch: pytest.MonkeyPatch) -> Disk:
     shutil.copytree(before, folder)
     disk = Disk(folder)
     with disk.watched(patch):
-        act(folder / "records.jsonl")
+        act(folder / name)
     return disk
 
 
 @pytest.mark.parametrize("eager", [True, False], ids=["eager", "lazy"])
 @pytest.mark.parametrize("act", [fill, take_back])
-def test_power_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, act: Act, eager: bool) -> None:
+@pytest.mark.parametrize("name", FILES)
+def test_power_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, act: Act, eager: bool) -> None:
     """
     Wherever the power fails, the file is what it was or what it becomes, and a run that goes on ends as undisturbed.
     """
     first = tmp_path / "first"
     first.mkdir()
-    (first / "records.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS), "utf-8")
+    FILES[name](first / name)
     filled = tmp_path / "filled"
     shutil.copytree(first, filled)
-    fill(filled / "records.jsonl")
+    fill(filled / name)
     start, end = (first, filled) if act is fill else (filled, first)
-    two = [(each / "records.jsonl").read_bytes() for each in (start, end)]
+    two = [(each / name).read_bytes() for each in (start, end)]
 
-    disk = recorded(tmp_path / "recorded", act, start, monkeypatch)
-    assert two[1] == (tmp_path / "recorded" / "records.jsonl").read_bytes()
+    disk = recorded(tmp_path / "recorded", act, start, name, monkeypatch)
+    assert two[1] == (tmp_path / "recorded" / name).read_bytes()
     syncs = [index for index, event in enumerate(disk.events) if event[0] == "sync"]
     assert 5 <= len(syncs)
 
@@ -206,7 +245,7 @@ def test_power_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, act: Act
     for count in range(len(disk.events) + 1):
         left = tmp_path / f"left {count}"
         disk.after_failure(start, count, left, eager=eager)
-        path = left / "records.jsonl"
+        path = left / name
         held = path.read_bytes()
         assert held in two
         act(path)
@@ -222,8 +261,8 @@ def test_events_are_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     """
     first = tmp_path / "first"
     first.mkdir()
-    (first / "records.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS), "utf-8")
-    disk = recorded(tmp_path / "recorded", fill, first, monkeypatch)
+    lines(first / "records.jsonl")
+    disk = recorded(tmp_path / "recorded", fill, first, "records.jsonl", monkeypatch)
     disk.events = [event for event in disk.events if event[0] != "sync"]
 
     disk.after_failure(first, len(disk.events), tmp_path / "left", eager=True)

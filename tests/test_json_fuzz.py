@@ -45,8 +45,9 @@ from timestamp_guard.stores.base import same
 from timestamp_guard.stores.json import blocks as stretches
 from timestamp_guard.stores.json import undoing
 from timestamp_guard.stores.json.blocks import BOM, Shape, blocks, shape_of, tables_of
+from timestamp_guard.stores.json.codec import Codec
 from timestamp_guard.stores.json.folder import Record
-from timestamp_guard.stores.json.patching import Filling, codec_for
+from timestamp_guard.stores.json.patching import Filling, read_for
 from timestamp_guard.stores.json.replace import Replacement
 from timestamp_guard.stores.json.splice import NotJson, path_of, value_of
 from timestamp_guard.stores.json.store import JsonStore
@@ -193,7 +194,8 @@ class Work:
 
     @classmethod
     def of(cls, job: Job) -> Work:
-        return cls(job, Filling(job, codec_for(job, (), nonfinite=False)))
+        names, also = read_for(job)
+        return cls(job, Filling(job, Codec(names, also=also)))
 
     def mends(self, record: Object) -> Mend | None:
         """What the repair says of a record, by the predicate."""

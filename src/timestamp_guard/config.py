@@ -35,7 +35,7 @@ __all__ = ["FILE", "Table", "load", "read_candidate", "read_earliest"]
 FILE: Final = "timestamp-guard.toml"
 """The name under which the file is looked for."""
 
-FILE_URL: Final = re.compile(r"(sqlite(?:\+\w+)?:///|jsonl?:)(?!-$)(.+)", re.DOTALL)
+FILE_URL: Final = re.compile(r"(sqlite(?:\+\w+)?:///|jsonl?:|convex:)(?!-$)(.+)", re.DOTALL)
 """An address of a file: what it is, and its path."""
 
 SKEW: Final = timedelta(seconds=5)

@@ -20,12 +20,17 @@ __all__ = ["Job"]
 
 @frozen(slots=False)  # so that the generated functions can be kept with it
 class Job:
-    """What a backfill is to do; `pinned` is its NOW as a value, in nanoseconds."""
+    """
+    What a backfill is to do; `pinned` is its NOW as a value, in nanoseconds.
+
+    `number` is what numbers are written as, where the store tells one kind from the other.
+    """
 
     guard: Guard
     repair: Repair
     encodings: Mapping[str, Encoding]
     pinned: int
+    number: type[int | float] | None = None
 
     @classmethod
     def of(cls, guard: Guard, repair: Repair, encodings: Encodings, pinned: int) -> Job:
@@ -60,6 +65,7 @@ class Job:
             self.encodings,
             self.pinned,
             lambda tried: not asked(tried, moment.earliest, moment.latest),
+            self.number,
         )
 
     @functools.cached_property

@@ -4,6 +4,7 @@ Which faults of a field may be mended, and where the right value may be found.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Final, TypeAlias, assert_never
@@ -14,6 +15,7 @@ from attrs import frozen
 from .errors import UsageError
 from .instants import (
     ABSENT,
+    EXACT_FLOAT,
     Encoding,
     Encodings,
     Raw,
@@ -240,11 +242,16 @@ def first_sound(
     read: Mapping[str, Encoding],
     pinned: int,
     sound: Callable[[Mapping[str, Raw]], bool],
+    number: type[int | float] | None = None,
 ) -> Mend | None:
-    """What :func:`mend` does, with any function that says whether the guard holds of the field: a faster one, say."""
+    """
+    What :func:`mend` does, with any function that says whether the guard holds of the field: a faster one, say.
+
+    *number* is what numbers are written as: a candidate that cannot be is passed over.
+    """
     target = read[repair.field]
     for index, candidate in enumerate(repair.candidates):
-        written = _written(record, candidate, read, target, pinned)
+        written = _as(number, _written(record, candidate, read, target, pinned))
         if written is ABSENT:
             continue
         if isinstance(decode(written, target), int) and sound({**record, repair.field: written}):
@@ -273,6 +280,15 @@ def _written(
         return encode(instant, target)
     except UsageError:
         return ABSENT
+
+
+def _as(number: type[int | float] | None, written: Raw) -> Raw:
+    """A number as one of that kind, an integer without its fraction; ABSENT where a float would be another."""
+    if number is int and isinstance(written, float):
+        return math.floor(written) if math.isfinite(written) else ABSENT
+    if number is float and type(written) is int:
+        return float(written) if abs(written) <= EXACT_FLOAT else ABSENT
+    return written
 
 
 def _extreme(

@@ -23,6 +23,7 @@ import pytest
 from attrs import asdict, define, frozen
 
 from tests import convex_server, served_tables
+from tests.convex_snapshots import UNIFORM, snapshot
 from tests.kill import worker
 from timestamp_guard import _faults as faults
 from timestamp_guard.engine.drive import drive
@@ -84,6 +85,10 @@ KINDS: Final[Mapping[str, Kind]] = {
         locked=frozenset(faults.POINTS),
     ),
     "convex": Kind(elsewhere=BATCHES | ATOMIC | SERVED | SHARED | {worker.REPLACED}, locked=frozenset(), brief=True),
+    "snapshot": Kind(
+        elsewhere=BATCHES | SERVED | SHARED | SIMPLE - {worker.REPLACED} | {"ledger saved"},
+        locked=frozenset(faults.POINTS),
+    ),
     # The server ends the transaction of who is frozen, so nobody waits for its locks.
     **dict.fromkeys(
         served_tables.KINDS, Kind(elsewhere=BATCHES | SIMPLE | ATOMIC | SHARED, locked=frozenset(), brief=True)
@@ -96,6 +101,9 @@ KINDS: Final[Mapping[str, Kind]] = {
         for kind in served_tables.KINDS
     },
 }
+FILES: Final = ("json", "snapshot")
+"""Those of which a run is one atomic step."""
+
 MATRIX: Final = [(kind, point) for kind in KINDS for point in KINDS[kind].points]
 FREEZES: Final = [(kind, point) for kind, point in MATRIX if LONG or kind != "wal"]
 
@@ -144,6 +152,10 @@ def make(kind: str, folder: Path) -> Path:
         path = folder / "records.jsonl"
         path.write_text("".join(json.dumps(row) + "\n" for row in rows()), "utf-8")
         return path
+    if kind == "snapshot":
+        path = folder / "snapshot.zip"
+        others = {"_storage/kg2.png": bytes(5_000)}
+        return snapshot(path, {"records": UNIFORM.dump(floated(rows()))}, others=others, numbered=False)
     path = folder / "app.db"
     with closing(sqlite3.connect(path)) as database, database:
         database.execute(f"PRAGMA journal_mode = {KINDS[kind].journal}")
@@ -164,6 +176,12 @@ def published(deployment: convex_server.Deployment, folder: Path) -> Path:
 
 DEPLOYMENTS: Final[dict[str, convex_server.Deployment]] = {}
 """Those of Convex, by the file with their address."""
+
+
+def floated(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same with all numbers as v.number() has them."""
+    return [{name: float(value) if isinstance(value, int) else value for name, value in row.items()} for row in rows]
+
 
 DATABASES: Final[list[str]] = []
 """The addresses of those that were made, to be dropped in the end."""
@@ -381,12 +399,13 @@ def test_killed(nursery: Nursery, calm: Any, tmp_path: Path, kind: str, point: s
     assert struck
 
 
+@pytest.mark.parametrize("kind", FILES)
 @pytest.mark.parametrize("point", KINDS["json"].points)
-def test_one_of_two(nursery: Nursery, calm: Any, tmp_path: Path, point: str) -> None:
+def test_one_of_two(nursery: Nursery, calm: Any, tmp_path: Path, kind: str, point: str) -> None:
     """
     A file is what it was or what it becomes, whenever a run is killed: byte by byte, and never a third.
     """
-    said = calm("json")
+    said = calm(kind)
     seen = set()
 
     for act in ACTS:
@@ -420,7 +439,7 @@ def test_frozen(nursery: Nursery, calm: Any, tmp_path: Path, kind: str, point: s
             if point in KINDS[kind].locked:
                 if kind != "folder":  # there, the lock of the system has no end
                     # Of a file, all may be recorded by then: who finds nothing to do needs no lock.
-                    over = kind == "json" and any(run[:2] == (act, "complete") for run in history(path))
+                    over = kind in FILES and any(run[:2] == (act, "complete") for run in history(path))
                     assert str(0 if over else worker.LOCKED) == nursery.run(act, path)
                 assert "0" == nursery.go_on(frozen_one)
                 assert said.states[act] == state(path)

@@ -63,6 +63,9 @@ def opened(path: Path) -> Iterator[tuple[Source, Ledger | None]]:
     if path.suffix == ".jsonl":
         with open_store(f"jsonl:{path}", encodings="epoch_ms", key="_id") as store:
             yield store, None
+    elif path.suffix == ".zip":
+        with open_store(f"convex:{path}", "records", encodings="epoch_ms") as store:
+            yield store, None
     elif path.suffix == ".url":
         with open_store(path.read_text("utf-8"), "records", encodings="epoch_ms") as store:
             yield store, None

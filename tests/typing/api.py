@@ -192,6 +192,7 @@ for url in addresses("json:advisories/*.json"):
     with open_store(url, encodings="rfc3339", key="id", read_only=True, nonfinite=True) as file:
         identity: tuple[str, ...] = file.key
         types: Mapping[str, str] = file.declared()
+snapshot: OpenStore = open_store("convex:snapshot.zip", "services", encodings="epoch_ms")
 opened: OpenStore = open_store("jsonl:events.jsonl", encodings="epoch_ms")
 opened.close()
 

@@ -16,9 +16,9 @@ from ..engine.drive import known
 from ..engine.profile import ensure_fits
 from ..errors import UnknownName, UsageError
 from ..stores import addresses, open_store, tables
-from ..stores.base import BatchStore
+from ..stores.base import BatchStore, Exported
 from ._options import NO_MENDING, UNSAID, Chosen, Meaning, Mending, described, said
-from ._output import Outcome
+from ._output import Outcome, tell
 
 __all__ = ["Target", "configured", "targets"]
 
@@ -89,6 +89,10 @@ def targets(
             for table in many:
                 with outcome.store(table.name, alone=len(many) == 1):
                     found.append((table, opened(table)))
+        for remark in dict.fromkeys(
+            each for _, store in found if isinstance(store, Exported) for each in store.remarks()
+        ):
+            tell(remark)
         ready = []
         for (table, store), label in zip(found, _labels([table for table, _ in found]), strict=True):
             with outcome.store(label, alone=len(found) == 1):

@@ -19,6 +19,7 @@ from ..instants import brief
 from ..ledger import Run
 from ..repairs import Repair
 from ..stores import is_file
+from ..stores.base import Exported
 from ._mending import mendable
 from ._options import ANY, FREELY, NO_MENDING, UNSAID, Chosen, Form, Meaning, Mending, Pacing, Url
 from ._output import Outcome, say, say_json, tell
@@ -60,6 +61,13 @@ def backfill(
         int | None,
         Parameter(help="Have so many processes share the work; say it on another host too, and those join them."),
     ] = None,
+    only_changed: Annotated[
+        Path | None,
+        Parameter(
+            help="Of a snapshot of Convex, write a ZIP here too with the changed tables alone: an import leaves the others "
+            "as they are."
+        ),
+    ] = None,
     pacing: Pacing = FREELY,
     form: Form = "text",
 ) -> int:
@@ -81,8 +89,10 @@ def backfill(
     ensure_meant(pacing)
     ensure_several(workers, canary=canary)
     entries: dict[str, Any] = {}
+    exported: dict[str, Exported] = {}
     with targets(outcome, url, chosen, meaning, mending, write=True) as found:
         able = mendable(found)
+        _ensure_one_part(only_changed, [target for target, _ in able])
         copy = None if backup is None else _wanted(backup, [target for target, _ in able])
         for target, repair in able:
             with outcome.of(target.label):
@@ -104,13 +114,44 @@ def backfill(
                 except KeyboardInterrupt:
                     raise KeyboardInterrupt(_how_to_go_on(target)) from None
                 outcome.judged(ok=run.ok)
+                if isinstance(target.store, Exported) and run.counts.changed:
+                    exported[target.table.url] = target.store
                 if form == "json":
                     entries[target.label] = run.to_dict()
                 else:
                     say(str(run))
+        for store in exported.values():
+            _bring_back(store, only_changed)
     if form == "json":
         say_json({"ok": outcome.code == 0, "tables": entries})
     return outcome.code
+
+
+def _ensure_one_part(path: Path | None, found: Sequence[Target]) -> None:
+    """
+    Make sure that there is one snapshot of which changed tables can be written to *path*, and nothing there.
+
+    Raises:
+        UsageError: there is not, or something is.
+    """
+    if path is None:
+        return
+    snapshots = {target.table.url for target in found if isinstance(target.store, Exported)}
+    if len(snapshots) != 1:
+        msg = f"--only-changed goes with one snapshot of Convex, and {len(snapshots) or 'none'} is given: leave it out"
+        raise UsageError(msg)
+    if path.exists():
+        msg = f"--only-changed: {path} is there already; name a new file"
+        raise UsageError(msg)
+
+
+def _bring_back(store: Exported, path: Path | None) -> None:
+    """Say what is to be done with a snapshot that was filled."""
+    if path is not None:
+        names = store.part(path)
+        tell(f"wrote {path} with {', '.join(names)} alone")
+    for said in store.following(path):
+        tell(said)
 
 
 def _ensure_looked_at(target: Target, *, canary: bool, go_on: bool) -> None:

@@ -41,8 +41,8 @@ def open_store(
 ) -> OpenStore:
     """
     Open a store by its address: `sqlite:///app.db`, `postgresql://host/app`, `mysql://host/app`,
-    `json:records.json`, `jsonl:records.jsonl` or `convex+https://name.convex.cloud`; `env:NAME` stands for the one in that variable of the environment,
-    `file:PATH` for the one in the first line of that file.
+    `json:records.json`, `jsonl:records.jsonl`, `convex:snapshot.zip` or `convex+https://name.convex.cloud`; `env:NAME`
+    stands for the one in that variable of the environment, `file:PATH` for the one in the first line of that file.
 
     *table* may be left out where there is only one; *encodings* says how instants are written, one for all columns or
     one for each; *key* names the columns that identify a row, where the table does not say; *timeout* is for how many
@@ -62,6 +62,10 @@ def open_store(
         return JsonStore(
             path, table, encodings=encodings, key=key, lines=lines, read_only=read_only, nonfinite=nonfinite
         )
+    if (snapshot := _snapshot(url)) is not None:
+        from .convex.store import ConvexStore
+
+        return ConvexStore(snapshot, table, encodings=encodings, key=key, read_only=read_only)
     if table is None:
         known = tables(url)
         if len(known) != 1:
@@ -120,6 +124,10 @@ def tables(url: str) -> list[str]:
 
         path, lines = file
         return tables_in(path, lines=lines)
+    if (snapshot := _snapshot(url)) is not None:
+        from .convex.store import tables_in as in_snapshot
+
+        return in_snapshot(snapshot)
     if url.startswith(POSTGRESQL):
         from .sql.postgresql.server import Server
         from .sql.postgresql.table import tables as listed
@@ -145,7 +153,7 @@ def tables(url: str) -> list[str]:
     if not url.startswith("sqlite:"):
         msg = (
             f"cannot read the address {shown(url)!r}: wanted sqlite:///FILE, postgresql://HOST/DATABASE, "
-            f"mysql://HOST/DATABASE, json:FILE, jsonl:FILE or convex+https://NAME.convex.cloud"
+            f"mysql://HOST/DATABASE, json:FILE, jsonl:FILE, convex:SNAPSHOT or convex+https://NAME.convex.cloud"
         )
         raise UsageError(msg)
     from .sql.database import Database, path_of
@@ -215,8 +223,19 @@ def _option(name: str) -> str:
 
 
 def is_file(url: str) -> bool:
-    """Whether a store is a file of JSON, and no database."""
-    return _file(resolved(url)) is not None
+    """Whether a store is a file that is replaced as a whole, and no database."""
+    return _file(resolved(url)) is not None or _snapshot(resolved(url)) is not None
+
+
+def _snapshot(url: str) -> str | None:
+    """The snapshot of Convex that an address names."""
+    scheme, _, path = url.partition(":")
+    if scheme != "convex":
+        return None
+    if not path or path == STDIN:
+        msg = f"cannot read the address {url!r}: wanted convex:snapshot.zip, or convex:FOLDER"
+        raise UsageError(msg)
+    return path
 
 
 def _file(url: str) -> tuple[str, bool] | None:

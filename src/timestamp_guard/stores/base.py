@@ -36,6 +36,7 @@ __all__ = [
     "Downstream",
     "Enforceable",
     "Enforcing",
+    "Exported",
     "Fingerprint",
     "Followed",
     "Guided",
@@ -484,6 +485,28 @@ class Guided(Protocol):
         What a person has to do so that *field* can be filled and new records are held or, *required*, so that a record
         without it is refused: a sentence, and a patch where there is one; None where nothing is left to do.
         """
+        ...
+
+
+@runtime_checkable
+class Exported(Protocol):
+    """A store that is a copy of another, to which it is to be brought back."""
+
+    def remarks(self) -> Sequence[str]:
+        """What is odd about the copy, a sentence each."""
+        ...
+
+    def part(self, path: Path) -> Sequence[str]:
+        """
+        Make a copy at *path* of those tables alone that runs have changed, and give their names.
+
+        Raises:
+            UsageError: there is something at *path* already.
+        """
+        ...
+
+    def following(self, part: Path | None = None) -> Sequence[str]:
+        """How it is brought back, and what is to be known before; *part* is what :meth:`part` made."""
         ...
 
 

@@ -126,12 +126,11 @@ class Sieve:
             code.line(f"        {word} {test}:")
             code.line("            continue")
         for place, value in enumerate(values):
-            others = [f"kind({v}) is whole and l{v[1:]} <= {v} <= h{v[1:]}" for v in values if v != value]
+            others = [v for v in values if v != value]
             pairs = [(pair, by) for pair, by in self._orders if self.fields[place] not in pair.fields]
-            for pair, by in pairs:
-                first, second = (self._gate.names[name] for name in pair.fields)
-                others.append(f"{first} + {by} <= {second}")
-            alone = " and ".join(others) or "True"
+            alone = " and ".join(self._sound(others, pairs)) or "True"
+            if others and all(by == 0 for _, by in pairs):
+                alone = f"({alone} or {' and '.join(self._sound_floats(others, pairs))})"
             code.line(f"        if {value} is None and {alone}:")
             code.line(f"            null{place}.append(index)")
             code.line("            continue")
@@ -142,6 +141,21 @@ class Sieve:
         lists = ", ".join(f"null{place}, missing{place}" for place in range(len(values)))
         code.line(f"    return rest, [{lists}]")
         return code.build("part")
+
+    def _sound(self, values: Sequence[str], pairs: Sequence[tuple[Pair, int]]) -> Iterator[str]:
+        """The tests that whole numbers pass with which nothing is wrong."""
+        yield from (f"kind({value}) is whole and l{value[1:]} <= {value} <= h{value[1:]}" for value in values)
+        for pair, by in pairs:
+            first, second = (self._gate.names[name] for name in pair.fields)
+            yield f"{first} + {by} <= {second}"
+
+    def _sound_floats(self, values: Sequence[str], pairs: Sequence[tuple[Pair, int]]) -> Iterator[str]:
+        """The tests that floats pass with which nothing is wrong, where no order adds to them."""
+        for value in values:
+            yield f"kind({value}) is broken_up and l{value[1:]} <= {value} <= h{value[1:]} and {value} <= {EXACT_FLOAT}"
+        for pair, _ in pairs:
+            first, second = (self._gate.names[name] for name in pair.fields)
+            yield f"{first} <= {second}"
 
     def copying(self, target: str, source: str) -> Callable[[Sequence[Any], Sequence[int], int], list[int]]:
         """A function that gives those of some records which are sound with the field *source* copied to *target*."""

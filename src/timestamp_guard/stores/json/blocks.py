@@ -17,7 +17,7 @@ from attrs import define
 
 from .splice import NotJson, end_of, members, read, skip, value_of
 
-__all__ = ["Block", "Shape", "Span", "blocks", "shape_of", "tables_of"]
+__all__ = ["Block", "Shape", "Span", "blocks", "pass_over", "shape_of", "tables_of"]
 
 Span: TypeAlias = tuple[int, int]
 """Where something begins and ends."""
@@ -321,3 +321,13 @@ def _read_whole(data: bytes, shape: Shape, table: str | None) -> Iterator[Block]
         found = [(name, start + at, start + stop) for name, at, stop in _members(data[start:end], 0)]
     spans = [(at, stop) for _, at, stop in found]
     yield Block(data, 0, "members", (start + 1, end - 1), [name for name, _, _ in found], spans)
+
+
+def pass_over(file: BinaryIO, at: int) -> None:
+    """Pass over *at* bytes."""
+    if at:
+        try:
+            file.seek(at)
+        except (OSError, ValueError):  # a stream that cannot
+            while at and (data := file.read(min(at, 2**20))):
+                at -= len(data)

@@ -20,7 +20,7 @@ from ...ledger import Key
 from .blocks import Block
 from .splice import NotJson, Path, path_of, read, skip
 
-__all__ = ["Codec", "Nested"]
+__all__ = ["Codec", "Nested", "names_in"]
 
 _ODD: Final = re.compile(r'["\\\x00-\x1f\ud800-\udfff]')
 _UNSET: Final = msgspec.UNSET
@@ -86,6 +86,9 @@ class Codec:
 
     def _picker(self, path: Path, attributes: Mapping[str, str]) -> Callable[[Any], Raw]:
         whole, attribute = self._whole, attributes[path[0]]
+        if not whole and len(path) == 1:
+            get = operator.attrgetter(attribute)
+            return lambda record: ABSENT if (held := get(record)) is _UNSET else held
 
         def pick(record: Any) -> Raw:
             held = record.get(path[0], _UNSET) if whole else getattr(record, attribute)
@@ -177,6 +180,13 @@ class Codec:
         parts = tuple(self._picked[each](found) for each in self.keyed)
         return parts[0] if len(parts) == 1 else parts
 
+    def plain_keys(self, found: Sequence[Any]) -> list[Key] | None:
+        """What identifies records, where that is one field that is text or a whole number in all of them."""
+        if len(self.keyed) != 1 or not self.flat:
+            return None
+        keys = list(map(self._picked[self.keyed[0]], found))
+        return keys if {*map(type, keys)} <= {str, int} else None
+
     def identity(self, found: Any, number: int, name: str | None) -> Key:
         """
         The same, which must be there.
@@ -200,3 +210,14 @@ def _called(value: Any) -> str:
         return "null"
     kinds = {bool: "true or false", int: "a number", float: "a number", str: "text", list: "an array"}
     return kinds.get(type(value), "a number")
+
+
+def names_in(record: Mapping[str, Any], before: str = "") -> dict[str, None]:
+    """The names of the fields of a record, and of those in objects of its own."""
+    found: dict[str, None] = {}
+    for name, value in record.items():
+        path = before + name.replace("\\", "\\\\").replace(".", "\\.")
+        found[path] = None
+        if isinstance(value, dict) and before.count(".") < 3:
+            found |= names_in(value, path + ".")
+    return found

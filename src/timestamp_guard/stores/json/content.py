@@ -110,8 +110,8 @@ class Content:
             case _:
                 return raw
 
-    def packer(self, raw: BinaryIO) -> BinaryIO:
-        """A writer into *raw*; closing it leaves *raw* open."""
+    def packer(self, raw: BinaryIO, source: BinaryIO) -> BinaryIO:  # noqa: ARG002 - for what is one of several in its file
+        """A writer into *raw* of what is to stand in the place of *source*; closing it leaves *raw* open."""
         match self.packed:
             case "gz":
                 return cast("BinaryIO", gzip.GzipFile(filename=self.path.stem, fileobj=raw, mode="wb", compresslevel=6))

@@ -94,6 +94,8 @@ class FolderLedger:
     def __init__(self, path: Path, alone: str | None = None) -> None:
         self.path, self.alone = path, alone
         self.folder = path.with_name(path.name + ".timestamp-guard")
+        self.read: Callable[[Run, bytes, Key], Raw] = lambda _, token, __: value_of(token)
+        """What a value that a run recorded means, as it is written, and of which record."""
         self._lock: IO[str] | None = None
         self._index: tuple[int, int, list[int]] | None = None
 
@@ -308,9 +310,9 @@ class FolderLedger:
         return [(number + 1, found[number - first]) for number in range(last - 1, first - 1, -1)]
 
     def _change(self, run: Run, record: Record) -> Change:
-        before: Raw = ABSENT if record.before is None else value_of(record.before)
-        name = run.candidates[record.candidate]
-        return Change(_key(value_of(record.key)), run.field, before, value_of(record.after), name)
+        key = _key(value_of(record.key))
+        before: Raw = ABSENT if record.before is None else self.read(run, record.before, key)
+        return Change(key, run.field, before, self.read(run, record.after, key), run.candidates[record.candidate])
 
     def _places(self, run: Run) -> list[int]:
         """Where each line begins: kept, for changes are asked for page by page."""

@@ -7,6 +7,7 @@ Every changed record is read again and must hold what was written, and nothing e
 from __future__ import annotations
 
 import itertools
+import operator
 import re
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeAlias
@@ -27,10 +28,9 @@ from .codec import Codec
 from .folder import Record
 from .splice import Gap, Member, NotJson, find, path_of, put, skip, value_of, written
 
-__all__ = ["Filling", "Patched", "codec_for"]
+__all__ = ["Filling", "Patched", "read_for"]
 
 Place: TypeAlias = Member | Gap
-_Parted: TypeAlias = tuple[list[int], list[int], list[int], list[int]]
 
 _STYLE: Final = re.compile(
     rb'\s*\{\s*"[^"\\]*"(\s*:\s*)(?:"[^"\\]*"|-?[0-9][0-9.eE+-]*|true|false|null)\s*,(\s*)"', re.DOTALL
@@ -38,12 +38,15 @@ _STYLE: Final = re.compile(
 """How an object separates its first two members, where the first holds a plain value."""
 
 
-def codec_for(job: Job, key: Sequence[str], *, nonfinite: bool) -> Codec:
-    """What a job reads of every record; the fields of its guard first, as the sieve wants them."""
+def read_for(job: Job) -> tuple[tuple[str, ...] | None, tuple[str, ...]]:
+    """
+    What a job reads of every record, the fields of its guard first, as the sieve wants them; None where it reads all,
+    and then those that it names.
+    """
     names = needs(job.repair, job.guard)
     if names is not None:
         names = tuple(dict.fromkeys((*job.guard.fields, *names)))
-    return Codec(names, key, also=read_by(job.repair, job.guard), nonfinite=nonfinite)
+    return names, read_by(job.repair, job.guard)
 
 
 @frozen
@@ -84,10 +87,17 @@ class _Copies:
 
 
 class Filling:
-    """One walk of a job through a file."""
+    """One walk of a job through a file; *write* is how a value is spelled there."""
 
-    def __init__(self, job: Job, codec: Codec, samples: int = 0, aside: Sequence[Quarantined] = ()) -> None:
-        self.job, self.codec = job, codec
+    def __init__(
+        self,
+        job: Job,
+        codec: Codec,
+        samples: int = 0,
+        aside: Sequence[Quarantined] = (),
+        write: Callable[[Raw], bytes] = written,
+    ) -> None:
+        self.job, self.codec, self._write = job, codec, write
         self.estimate = Estimate(job, samples, aside)
         self.quarantined: list[Quarantined] = []
         self.changed = 0
@@ -104,39 +114,47 @@ class Filling:
             NotJson: something else than records is there.
         """
         found = self.codec.read(block)
-        return found, self._work(block, found, number, moment, self._part(found, moment))
+        rest, taken, _ = self._part(found, moment)
+        return found, self._work(found, self._judged(block, found, number, moment, rest), taken)
 
-    def _part(self, found: Sequence[Any], moment: Moment) -> _Parted | None:
-        """What is to be judged, what lacks the field, and what of that is the usual work."""
+    def _part(self, found: Sequence[Any], moment: Moment) -> tuple[Sequence[int], Sequence[int], str | None]:
+        """What is to be judged, and what is the usual work; of that, whether all of it is null, or all missing."""
         if (copies := self._copies) is None:
-            return None
+            return range(len(found)), (), None
         rest, lacking = copies.sieve.part(found, moment.latest, UNSET)
         null, missing = lacking[2 * copies.place : 2 * copies.place + 2]
         asked = sorted(null + missing) if null and missing else null or missing
         # What lacks another field is not broken in this one.
-        return rest, null, asked, copies.pick(found, asked, moment.latest)
+        taken = copies.pick(found, asked, moment.latest)
+        if (kind := self.job.number) is not None:  # what is written in another way is no plain copy
+            taken = [index for index in taken if type(getattr(found[index], copies.source)) is kind]
+        if len(taken) < len(asked):
+            usual = set(taken)
+            rest = [*rest, *(index for index in asked if index not in usual)]
+        return rest, taken, None if null and missing else "null" if null else "missing"
 
-    def _work(
-        self, block: Block, found: Sequence[Any], number: int, moment: Moment, parted: _Parted | None
+    def _judged(
+        self, block: Block, found: Sequence[Any], number: int, moment: Moment, indices: Sequence[int]
     ) -> dict[int, Mend]:
+        """What is to be mended of some records, each judged for itself."""
         work: dict[int, Mend] = {}
-        rest: Sequence[int] = range(len(found))
-        if parted is not None and self._copies is not None:
-            rest, _, asked, taken = parted
-            work = {index: Mend(getattr(found[index], self._copies.source), 0) for index in taken}
-            self.estimate.mended(0, len(taken))
-            if len(taken) < len(asked):
-                rest = [*rest, *(index for index in asked if index not in work)]
-        judged = False
-        for index in rest:
+        for index in indices:
             key = self.codec.key(found[index], number + index, block.name(index))
             there = self.codec.has(found[index], self._path)
             record = self.codec.record(found[index])
             mend = self.estimate.see(key, record, moment, mendable=there)
             if mend is not None:
                 work[index] = mend
-                judged = True
-        return dict(sorted(work.items())) if judged else work
+        return work
+
+    def _work(self, found: Sequence[Any], judged: dict[int, Mend], taken: Sequence[int]) -> dict[int, Mend]:
+        """All that is to be mended, in order: what was judged, and the usual work."""
+        if not taken or self._copies is None:
+            return dict(sorted(judged.items()))
+        source = self._copies.source
+        usual = {index: Mend(getattr(found[index], source), 0) for index in taken}
+        self.estimate.mended(0, len(usual))
+        return dict(sorted({**judged, **usual}.items())) if judged else usual
 
     def patch(self, block: Block, number: int, moment: Moment, at: int) -> tuple[int, Patched | None]:
         """
@@ -148,67 +166,102 @@ class Filling:
             NoIdentity: a record that is to be changed has no key.
         """
         found = self.codec.read(block)
-        parted = self._part(found, moment)
-        if parted is not None and block.lines is not None and not parted[0] and parted[1] == parted[2] == parted[3]:
-            if not parted[1]:
-                return len(found), None
-            patched = self._swiftly(block, block.lines, found, number, parted[1], at)
+        rest, taken, lack = self._part(found, moment)
+        judged = self._judged(block, found, number, moment, rest)
+        if not judged and taken and lack is not None and block.lines is not None:
+            patched = self._swiftly(block, block.lines, found, number, taken, lack, at)
             if patched is not None:
                 return len(found), patched
-        work = self._work(block, found, number, moment, parted)
+        work = self._work(found, judged, taken)
         if not work:
             return len(found), None
         return len(found), self._patched(block, found, number, work, at)
 
     def _swiftly(
-        self, block: Block, lines: Sequence[bytes], found: Sequence[Any], number: int, nulls: Sequence[int], at: int
+        self,
+        block: Block,
+        lines: Sequence[bytes],
+        found: Sequence[Any],
+        number: int,
+        taken: Sequence[int],
+        lack: str,
+        at: int,
     ) -> Patched | None:
         """
-        Records of a line each, of which some hold null, and nothing else is to be done; None where it cannot be proved.
+        Records of a line each, of which some hold null, or some lack the field, and nothing else is to be done; None
+        where it cannot be proved.
 
         Done list by list and not record by record: it is the loop over millions of them that takes the time.
         """
         copies = self._copies
         if copies is None:
             return None
-        records = [found[index] for index in nulls]
-        raws = [getattr(record, copies.source) for record in records]
-        if {*map(type, raws)} != {int}:
-            return None  # others have a spelling that is theirs
-        olds = [lines[index] for index in nulls]
-        for null in self._nulls:
-            places = [line.rfind(null) for line in olds]
-            if min(places) >= 0:
-                break
-        else:
+        records, olds = [found[index] for index in taken], [lines[index] for index in taken]
+        values = self._spelled([getattr(record, copies.source) for record in records], olds)
+        placed = None if values is None else (self._nulled if lack == "null" else self._lacking)(olds, values)
+        if values is None or placed is None:
             return None
-        values = list(map(b"%d".__mod__, raws))
-        before = len(null) - 4
+        places, cut, pieces = placed
         news = [
-            line[: place + before] + value + line[place + before + 4 :]
-            for line, place, value in zip(olds, places, values, strict=True)
+            line[:place] + piece + line[place + cut :] for line, place, piece in zip(olds, places, pieces, strict=True)
         ]
-        for record, raw in zip(records, raws, strict=True):
-            setattr(record, copies.target, raw)
+        absent = [getattr(record, copies.target) for record in records]
+        for record in records:
+            setattr(record, copies.target, getattr(record, copies.source))
         if self.codec.lines(news) != records:
-            for record in records:
-                setattr(record, copies.target, None)
+            for record, was in zip(records, absent, strict=True):
+                setattr(record, copies.target, was)
             return None
-        if self.codec.keyed:
-            keys = [written_key(self.codec.identity(found[index], number + index, None)) for index in nulls]
+        if not self.codec.keyed:
+            keys = [b"%d" % (number + index + 1) for index in taken]
+        elif (plain := self.codec.plain_keys(records)) is not None:
+            keys = list(map(written, plain))
         else:
-            keys = [b"%d" % (number + index + 1) for index in nulls]
-        lengths = list(map(len, values))
-        starts = list(itertools.accumulate(map(len, lines), initial=at + block.body[0] + before))
-        shifts = itertools.accumulate([length - 4 for length in lengths], initial=0)
-        moved = [starts[index] + place + shift for index, place, shift in zip(nulls, places, shifts, strict=False)]
-        said = map(b"%d\t%d\tnull\t%b\t0\t%b\n".__mod__, zip(moved, lengths, values, keys, strict=True))
+            keys = [written_key(self.codec.identity(found[index], number + index, None)) for index in taken]
+        lengths = list(map(len, pieces))
+        starts = list(itertools.accumulate(map(len, lines), initial=at + block.body[0]))
+        shifts = itertools.accumulate([length - cut for length in lengths], initial=0)
+        moved = [starts[index] + place + shift for index, place, shift in zip(taken, places, shifts, strict=False)]
+        was = b"null" if cut else b""
+        was = itertools.repeat(b"null" if cut else b"")
+        said = map(b"%d\t%d\t%b\t%b\t0\t%b\n".__mod__, zip(moved, lengths, was, values, keys, strict=False))
         parts = [block.data[: block.body[0]], *lines]
-        for index, new in zip(nulls, news, strict=True):
+        for index, new in zip(taken, news, strict=True):
             parts[index + 1] = new
         self.estimate.mended(0, len(records))
         self.changed += len(records)
         return Patched(b"".join(parts), b"".join(said))
+
+    def _spelled(self, raws: Sequence[Raw], lines: Sequence[bytes]) -> list[bytes] | None:
+        """Numbers of one kind as they are written in *lines*; None where some have a spelling that is theirs."""
+        kinds = {*map(type, raws)}
+        if kinds == {int} and self._write is written:
+            return list(map(b"%d".__mod__, raws))
+        if kinds == {float}:
+            values = [repr(raw).encode() for raw in raws]
+            return values if all(map(operator.contains, lines, values)) else None
+        return None
+
+    def _nulled(self, lines: Sequence[bytes], values: list[bytes]) -> tuple[list[int], int, list[bytes]] | None:
+        """Where null stands in each line, how long that is, and what takes its place."""
+        for null in self._nulls:
+            places = [line.rfind(null) for line in lines]
+            if min(places) >= 0:
+                return [place + len(null) - 4 for place in places], 4, values
+        return None
+
+    def _lacking(self, lines: Sequence[bytes], values: list[bytes]) -> tuple[list[int], int, list[bytes]] | None:
+        """Where the field goes in each line, nothing that it takes the place of, and the whole member."""
+        places, pieces = [], []
+        name = written(self._path[-1])
+        for line, value in zip(lines, values, strict=True):
+            end = line.rfind(b"}")
+            style = _STYLE.match(line)
+            if end < 0 or style is None:
+                return None
+            places.append(len(line[:end].rstrip(b" \t\r\n")))
+            pieces.append(b"," + style[2] + name + style[1] + value)
+        return places, 0, pieces
 
     def _patched(
         self, block: Block, found: Sequence[Any], number: int, work: dict[int, Mend], at: int
@@ -282,7 +335,7 @@ class Filling:
                 token = text[place.start : place.end]
                 if same(value_of(token), mend.after):
                     return token
-        return written(mend.after)
+        return self._write(mend.after)
 
     def _all_proved(self, found: Sequence[Any], work: dict[int, Mend], again: Sequence[Any]) -> bool:
         """Whether every record holds what was written, and otherwise what it held; at once, where that is the usual."""

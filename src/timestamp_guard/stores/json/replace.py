@@ -7,6 +7,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,11 +15,11 @@ from pathlib import Path
 from typing import BinaryIO, Final, TypeAlias, cast
 
 from ..._faults import point, reach
-from ...errors import StoreError, StoreFull, StoreReadOnly, UsageError
+from ...errors import StoreDamaged, StoreError, StoreFull, StoreMissing, StoreReadOnly, UsageError
 from .content import Content
 from .folder import sync_folder
 
-__all__ = ["Identity", "Replacement", "bytes_of", "digest_of", "identity_of", "refuse"]
+__all__ = ["Identity", "Replacement", "back_up", "bytes_of", "digest_of", "identity_of", "refuse"]
 
 COPIED: Final = point("json: copy written")
 RENAMED: Final = point("json: file renamed")
@@ -53,6 +54,33 @@ def bytes_of(path: Path) -> str:
     """The SHA-256 of a file as it lies there."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def back_up(content: Content, path: Path) -> None:
+    """
+    Make a verified copy at *path*.
+
+    Raises:
+        UsageError: there is something at *path* already.
+        StoreError: it cannot be written, or does not read back as it was.
+    """
+    source = content.path
+    if path.exists():
+        msg = f"there is a file {path} already: name one for the backup that is not there"
+        raise UsageError(msg)
+    if not path.parent.is_dir():
+        raise StoreMissing(f"there is no folder {path.parent} for the backup {path.name}")
+    part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")  # a name that nobody has
+    try:
+        part.touch(mode=0o600, exist_ok=False)
+        shutil.copy2(source, part)
+        if bytes_of(source) != bytes_of(part):
+            raise StoreDamaged(f"the backup {path} does not read back as it was written")
+        part.rename(path)
+    except OSError as problem:
+        raise content.trouble(problem) from None
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def refuse(path: Path) -> None:
@@ -119,7 +147,7 @@ class Replacement:
         self.identity = identity_of(os.fstat(source.fileno()))
         self._before, self._after = hashlib.sha256(), hashlib.sha256()
         self._file = self.part.open("wb", buffering=0)
-        self._packer = content.packer(cast("BinaryIO", self._file))
+        self._packer = content.packer(cast("BinaryIO", self._file), source)
         self._unflushed = 0
 
     def write(self, data: bytes, was: bytes) -> None:

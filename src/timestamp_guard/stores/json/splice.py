@@ -148,6 +148,9 @@ def _wanted(problem: json.JSONDecodeError, chars: str) -> str:
         "Illegal trailing comma before end of array": "a value after the comma",
     }
     wanted = said.get(problem.msg)
+    before = chars[max(0, problem.pos - 1) : problem.pos]
+    if chars.startswith("Bytes(", problem.pos) or (before.isdigit() and chars.startswith("n", problem.pos)):
+        found += ", as npx convex data prints it, which is no JSON: take what npx convex export makes"
     return (
         f"{wanted}, found {found}"
         if wanted

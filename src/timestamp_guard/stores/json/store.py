@@ -1,51 +1,24 @@
 """
-Records in a file of JSON or JSON Lines: judged as they stand, and patched byte by byte. One run is one atomic step.
+Records in a file of JSON or JSON Lines.
 """
 
 from __future__ import annotations
 
-import contextlib
-import secrets
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from types import TracebackType
-from typing import Any, BinaryIO, Self
+from collections.abc import Sequence
 
-from attrs import evolve
-from msgspec import UNSET
-
-from ..._faults import reach
-from ...engine.stepwise import Tally
-from ...engine.walk import ensure_few
-from ...errors import (
-    NoIdentity,
-    StoreDamaged,
-    StoreError,
-    StoreMissing,
-    StoreReadOnly,
-    UnknownName,
-    UsageError,
-)
-from ...instants import Encodings, encodings_for, ensure_no_datetimes
-from ...job import Job
-from ...ledger import Counts, Cursor, Run
-from ...rules import Guard
-from ...targets.gate import Sieve
-from ..base import Assessment, Clock, Page, Step, Survey
-from .blocks import Block, Shape, shape_of, tables_of
-from .codec import Codec, Nested
+from ...errors import UnknownName, UsageError
+from ...instants import Encodings
+from .blocks import Shape, shape_of, tables_of
+from .codec import Codec
 from .content import Content
-from .folder import FolderLedger, Patch
-from .patching import Filling, codec_for
-from .replace import Identity, Replacement, bytes_of, digest_of, identity_of, refuse
-from .rewriting import DONE, MADE, PROMISED, Records, Rewriting, kept, placed, told
-from .undoing import by_key, exactly
+from .file import FileStore
+from .folder import FolderLedger
+from .rewriting import told
 
 __all__ = ["JsonStore", "tables_in"]
 
 
-class JsonStore:
+class JsonStore(FileStore):
     """
     The records of a file, which is an array of them, an object of records by their ids, one record, an object of such
     tables, or JSON Lines. Close it, or use it as a context manager.
@@ -58,9 +31,6 @@ class JsonStore:
         StoreError: the file is not there, or holds no records.
     """
 
-    target = 1.0
-    typed = False
-
     def __init__(
         self,
         path: str,
@@ -72,347 +42,28 @@ class JsonStore:
         read_only: bool = False,
         nonfinite: bool = False,
     ) -> None:
-        self.encodings = encodings
-        ensure_no_datetimes(encodings, "JSON")
-        self.content = Content(path)
-        self.key: tuple[str, ...] = (key,) if isinstance(key, str) else tuple(key or ())
-        self.nonfinite, self.read_only = nonfinite, read_only
-        self.shape, known = _look(self.content, lines=lines, table=table)
-        self.name = self._named(table, known)
-        self.ledger = FolderLedger(self.content.path, None if self.shape == "tables" else self.name)
-        self._walk: Rewriting | None = None
-        self._digested: tuple[Identity, str] | None = None
-        self._known: tuple[Identity, Assessment] | None = None
-        self._page: tuple[int, list[Any], Block] | None = None
+        content = Content(path)
+        self.nonfinite = nonfinite
+        shape, known = _look(content, lines=lines, table=table)
+        name = _named(content, table, known)
+        ledger = FolderLedger(content.path, None if shape == "tables" else name)
+        keys = (key,) if isinstance(key, str) else tuple(key or ())
+        super().__init__(content, shape, name, ledger, encodings=encodings, key=keys, read_only=read_only)
 
-    def _named(self, table: str | None, known: Sequence[str]) -> str:
-        if table is None:
-            if len(known) != 1:
-                msg = f"which table of {self.content.name}? there is {', '.join(known) or 'none'}"
-                raise UsageError(msg)
-            return known[0]
-        if table not in known:
-            raise UnknownName("table", table, self.content.name, known)
-        return table
+    def codec(self, names: Sequence[str] | None, key: Sequence[str] = (), also: Sequence[str] = ()) -> Codec:
+        """What reads these fields."""
+        return Codec(names, key, also=also, nonfinite=self.nonfinite)
 
-    def close(self) -> None:
-        """Let others work on the file."""
-        if self._walk is not None:
-            self._walk.abandon()
-        self.ledger.free()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    # -- reading
-
-    def _source(self) -> Records:
-        return Records(self.content, self.shape, self.name, self.key, self.ledger)
-
-    def _blocks(self, file: BinaryIO, at: int = 0) -> Iterator[Block]:
-        return self._source().blocks(file, at)
-
-    def _read(self, codec: Codec) -> Iterator[tuple[Block, list[Any]]]:
-        """The stretches of the file, and what is read of each."""
-        with told(self.content), self.content.open() as file:
-            for block in self._blocks(file):
-                yield block, placed(block, codec.read, block)
-
-    def fields(self) -> Sequence[str]:
-        """The fields of the first records: others may have more."""
-        found: dict[str, None] = {}
-        for block, records in self._read(Codec(None, nonfinite=self.nonfinite)):
-            for record in records:
-                _names(record, "", found)
-            if block.at > 2**19:
-                break
-        return list(found)
-
-    def declared(self) -> Mapping[str, str]:
-        """JSON declares nothing."""
-        return {}
-
-    def scan(self, after: Cursor, limit: int) -> Page:
-        """Records in the order of the file, with all their fields; those in an object of their own by their path too."""
-        at, number, passed = after if after is not None else (0, 0, 0)
-        codec = Codec(None, self.key, nonfinite=self.nonfinite)
-        found: list[tuple[Any, Nested]] = []
-        for block, records in self._pages(codec, at):
-            for index in range(passed, len(records)):
-                if len(found) == limit:
-                    return Page(found, [block.at, number, index])
-                one = records[index]
-                found.append((codec.key(one, number + index, block.name(index)), Nested(one)))
-            number, passed = number + len(records), max(0, passed - len(records))
-        return Page(found, None)
-
-    def _pages(self, codec: Codec, at: int) -> Iterator[tuple[Block, list[Any]]]:
-        """What is read from *at* on; the stretch that was read last is kept, for it is asked for page by page."""
-        if self._page is not None and self._page[0] == at:
-            _, records, block = self._page
-            yield block, records
-            at += len(block.data)
-        with told(self.content), self.content.open() as file:
-            _pass(file, at)
-            for block in self._blocks(file, at):
-                records = placed(block, codec.read, block)
-                self._page = (block.at, records, block)
-                yield block, records
-
-    def survey(self, guard: Guard, clock: Clock, samples: int) -> Survey:
-        """Look at every record once."""
-        encodings = encodings_for(guard.fields, self.encodings)
-        codec = Codec(guard.fields, self.key, nonfinite=self.nonfinite)
-        sieve = Sieve(guard, encodings)
-        tally = Tally(guard, encodings, samples)
-        number = 0
-        for block, records in self._read(codec):
-            now = clock()
-            rest: Sequence[int] = range(len(records))
-            if codec.flat and sieve.possible:
-                rest, lacking = sieve.part(records, now, UNSET)
-                tally.sound(len(records) - len(rest) - sum(map(len, lacking)))
-                for alike in filter(None, lacking):
-                    few = alike[:samples] or alike[:1]
-                    for index in few:
-                        times = len(alike) - len(few) + 1 if index == few[-1] else 1
-                        key = codec.key(records[index], number + index, block.name(index))
-                        tally.see(key, codec.record(records[index]), now, times)
-            for index in rest:
-                key = codec.key(records[index], number + index, block.name(index))
-                tally.see(key, codec.record(records[index]), now)
-            number += len(records)
-        return tally.survey()
-
-    def assess(self, job: Job, clock: Clock, samples: int, run: Run | None = None) -> Assessment:
-        """
-        Count what there is to do.
-
-        Of a run that has just put its file in place that is known: every record of it was judged, and what was written
-        read again, and nobody has touched it since.
-        """
-        if run is not None and self._known is not None and self._known[0] == identity_of(self.content.path.stat()):
-            return self._known[1]
-        aside = self.ledger.quarantined(run) if run is not None and run.counts.quarantined else ()
-        filling = Filling(job, codec_for(job, self.key, nonfinite=self.nonfinite), samples, aside)
-        number = 0
-        with told(self.content), self.content.open() as file:
-            for block in self._blocks(file):
-                found, _ = placed(block, filling.look, block, number, job.moment(clock()))
-                number += len(found)
-        return filling.estimate.assessment()
-
-    def statements(self, job: Job) -> Sequence[str]:
-        """What a run does to the file."""
-        return [
-            (
-                f"the bytes of {job.field} in {self.content.path.name} are replaced, and nothing else: a new file is written "
-                f"beside it, and put in its place"
-            ),
-            "locks: none for readers; another run on the file is refused for as long as this one takes",
-        ]
-
-    # -- writing
-
-    def prepare(self, job: Job, clock: Clock) -> bool:
-        """Whether there is anything to mend, and whether that could be written."""
-        self.content.refuse_unwritable()
-        filling = Filling(job, codec_for(job, self.key, nonfinite=self.nonfinite))
-        number = 0
-        with told(self.content), self.content.open() as file:
-            for block in self._blocks(file):
-                found, work = placed(block, filling.look, block, number, job.moment(clock()))
-                if work:
-                    index = next(iter(work))
-                    filling.codec.identity(found[index], number + index, block.name(index))
-                    self._refuse()
-                    return True
-                number += len(found)
-        return False
-
-    def _refuse(self) -> None:
-        """Make sure that the file can be replaced."""
-        self.content.refuse_unwritable()
-        if self.read_only:
-            raise StoreReadOnly(f"{self.content.name} was opened to be read only")
-        refuse(self.content.path)
-
-    def step(self, job: Job, run: Run, clock: Clock, limit: int) -> Step:  # noqa: ARG002 - a run is one step
-        """Go on through the file; at its end, put what was made in its place."""
-        if run.cursor == MADE or run.sweep > 1:  # what came since is for another run: one run is one step
-            return Step(run, done=True)
-        if self._walk is None:
-            made = self._made_already(run)
-            if made is not None:
-                return made
-            self._walk = Rewriting(
-                self._source(), run, Filling(job, codec_for(job, self.key, nonfinite=self.nonfinite))
-            )
-        walk = self._walk
-        try:
-            more = walk.go(job, clock)
-            ensure_few(run, walk.filling.quarantined, walk.filling.changed)
-            if more:
-                far = evolve(run, counts=evolve(run.counts, changed=walk.filling.changed))
-                return Step(far, done=False, fraction=walk.fraction)
-            step, identity = walk.finish(run)
-            self._known = identity, Assessment({}, walk.filling.estimate.assessment().unrepairable)
-        except BaseException:
-            walk.abandon()
-            self._walk = None
-            raise
-        self._walk = None
-        return step
-
-    def _made_already(self, run: Run) -> Step | None:
-        """The step that a process made which was killed before it could say so: the digest of the file tells."""
-        patch = self.ledger.patch(run)
-        if patch is None:
-            return None
-        digest = self._digest()
-        if digest == patch.after:
-            aside = self.ledger.quarantined(run)
-            counts = evolve(run.counts, changed=patch.changed, refused=patch.refused, quarantined=len(aside))
-            run = self.ledger.save(evolve(run, counts=counts, cursor=MADE))
-            return Step(run, done=True, touched=patch.changed)
-        if digest != patch.before and not self._never_made(run):
-            raise StoreError(
-                f"{self.content.path} is neither what run {run.id} found nor what it makes: somebody else changed it, and "
-                f"nothing of it was touched; take run {run.id} back, and begin a new one"
-            )
-        return None
-
-    def undo(self, run: Run, undone: Run, clock: Clock, limit: int) -> Step:  # noqa: ARG002 - as above
-        """Take all of it back at once: byte by byte where the file is what the run made, by key where it is not."""
-        if run.cursor == MADE:
-            return Step(run, done=True)
-        made = self._made_already(run)
-        if made is not None:
-            return made
-        patch = self.ledger.patch(undone)
-        digest = self._undoable(undone)
-        if patch is None or digest == patch.before:
-            return Step(self.ledger.save(run), done=True)  # it never came so far
-        with contextlib.ExitStack() as stack:
-            raw = stack.enter_context(self.content.raw())
-            new = Replacement(self.content, self.ledger.new(run), raw)
-            stack.callback(new.abandon)
-            with told(self.content):
-                if digest == patch.after:
-                    restored = exactly(self.content.unpacked(raw), self.ledger.spans(undone), new)
-                    refused = 0
-                else:
-                    codec = Codec((undone.field,), patch.key, nonfinite=self.nonfinite)
-                    restored, refused = by_key(
-                        lambda: self._again(raw, codec), codec, undone.field, self.ledger.records(undone), new
-                    )
-            before, after = new.finish()
-            if digest == patch.after and after != patch.before:
-                raise StoreDamaged(
-                    f"the ledger in {self.ledger.folder} does not give back what run {undone.id} found: nothing was touched"
-                )
-            self.ledger.promise(run, Patch(before, after, restored, refused))
-            with kept(self.ledger, run, new):
-                reach(PROMISED)
-                new.commit()
-        counts = Counts(changed=restored, refused=refused)
-        run = self.ledger.save(evolve(run, counts=counts, cursor=MADE))
-        reach(DONE)
-        return Step(run, done=True, touched=restored)
-
-    def ensure_undoable(self, run: Run) -> None:
-        """
-        Make sure that the changes of *run* can be found in the file.
-
-        Raises:
-            NoIdentity: the file was changed since, and its records have no key.
-            StoreError: it cannot be replaced.
-        """
-        self._undoable(run)
-
-    def _undoable(self, run: Run) -> str | None:
-        """The digest of the file, from which *run* can be taken back; None where there is nothing to."""
-        patch = self.ledger.patch(run)
-        if patch is None or not patch.changed:
-            return None if patch is None else patch.before
-        self._refuse()
-        digest = self._digest()
-        if digest in {patch.before, patch.after} or (patch.keyed and not self._never_made(run)):
-            return digest
-        if self._never_made(run):
-            return patch.before
-        raise NoIdentity(
-            f"{self.content.path} was changed since run {run.id}, whose records have no key by which they could be "
-            f"found again: nothing was taken back; put the file back as the run left it, or see timestamp-guard runs "
-            f"export {run.id} for the old values"
-        )
-
-    def _never_made(self, run: Run) -> bool:
-        """Whether a run that promised to never put its file in place: it is there still, and another one."""
-        if run.cursor == MADE:
-            return False
-        try:
-            return self.ledger.new(run).stat().st_ino != self.content.path.stat().st_ino
-        except OSError:
-            return False
-
-    def _digest(self) -> str:
-        """The digest of the content, computed once for as long as nobody changes the file."""
-        identity = identity_of(self.content.path.stat())
-        if self._digested is None or self._digested[0] != identity:
-            self._digested = identity, digest_of(self.content)
-        return self._digested[1]
-
-    def _again(self, raw: BinaryIO, codec: Codec) -> Iterator[tuple[Block, list[Any]]]:
-        """The stretches of an open file, from its beginning."""
-        raw.seek(0)
-        for block in self._blocks(self.content.unpacked(raw)):
-            yield block, placed(block, codec.read, block)
-
-    def overlap(self, run: Run, newer: Sequence[Run]) -> Run | None:
-        """The first of *newer* that changed a record that *run* changed."""
-        keys: set[bytes] | None = None
-        for other in newer:
-            if keys is None:
-                keys = {record.key for record in self.ledger.records(run)}
-            if any(record.key in keys for record in self.ledger.records(other)):
-                return other
-        return None
-
-    def backup(self, path: Path) -> None:
-        """
-        A verified copy.
-
-        Raises:
-            UsageError: there is something at *path* already.
-            StoreError: it cannot be written, or does not read back as it was.
-        """
-        source = self.content.path
-        if path.exists():
-            msg = f"there is a file {path} already: name one for the backup that is not there"
+def _named(content: Content, table: str | None, known: Sequence[str]) -> str:
+    if table is None:
+        if len(known) != 1:
+            msg = f"which table of {content.name}? there is {', '.join(known) or 'none'}"
             raise UsageError(msg)
-        if not path.parent.is_dir():
-            raise StoreMissing(f"there is no folder {path.parent} for the backup {path.name}")
-        part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")  # a name that nobody has
-        try:
-            part.touch(mode=0o600, exist_ok=False)
-            shutil.copy2(source, part)
-            if bytes_of(source) != bytes_of(part):
-                raise StoreDamaged(f"the backup {path} does not read back as it was written")
-            part.rename(path)
-        except OSError as problem:
-            raise self.content.trouble(problem) from None
-        finally:
-            part.unlink(missing_ok=True)
-
-    def throttle(self) -> float:
-        """Nobody waits for a file."""
-        return 0.0
+        return known[0]
+    if table not in known:
+        raise UnknownName("table", table, content.name, known)
+    return table
 
 
 def tables_in(path: str, *, lines: bool) -> list[str]:
@@ -441,21 +92,3 @@ def _look(content: Content, *, lines: bool, table: str | None = None) -> tuple[S
         if shape == "tables" or table in known:
             return "tables", known
     return shape, [content.stem]
-
-
-def _pass(file: BinaryIO, at: int) -> None:
-    """Pass over *at* bytes."""
-    if at:
-        try:
-            file.seek(at)
-        except (OSError, ValueError):  # a stream that cannot
-            while at and (data := file.read(min(at, 2**20))):
-                at -= len(data)
-
-
-def _names(record: Mapping[str, Any], before: str, found: dict[str, None]) -> None:
-    for name, value in record.items():
-        path = before + name.replace("\\", "\\\\").replace(".", "\\.")
-        found[path] = None
-        if isinstance(value, dict) and before.count(".") < 3:
-            _names(value, path + ".", found)

@@ -1,0 +1,247 @@
+"""
+Snapshots of Convex: a fill, and its way back, against a plain repack of the ZIP at the same level.
+
+The repack is what a script does at the least: `zipfile` reads every member and writes it again, and nothing is looked at.
+Every contender is a process of its own, so that each has its own peak of memory. `--gigabytes 4.5` makes one whose
+documents are larger than 4 GiB, and says only what it took.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from _measure import Goal, Times, show, write_json
+from json_files import peak
+
+FIRST: Final = 1_700_000_000_000
+LACKING: Final = 0.3
+PEAK: Final = 60
+NUMBER: Final = 10_001
+
+
+def main() -> None:
+    """Run what is asked for; called by itself, one contender."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--documents", type=int, default=1_000_000)
+    parser.add_argument("--gigabytes", type=float, default=0.0)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--folder", type=Path, help="where the files go; a temporary folder by default")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--contender", help=argparse.SUPPRESS)
+    parser.add_argument("--file", type=Path, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.contender is not None:
+        one(given.contender, given.file)
+        return
+    with tempfile.TemporaryDirectory(dir=given.folder) as where:
+        folder = Path(where)
+        if given.gigabytes:
+            large(folder, given.gigabytes)
+            return
+        made = folder / "snapshot.zip"
+        make(made, documents=given.documents)
+        seconds: dict[str, list[float]] = {name: [] for name in CONTENDERS}
+        peaks: dict[str, float] = {}
+        for number in range(given.rounds):
+            names = list(CONTENDERS)
+            at = number % len(names)
+            for name in names[at:] + names[:at]:
+                taken, most = measured(name, made, folder)
+                seconds[name].append(taken)
+                peaks[name] = max(peaks.get(name, 0), most)
+                print(f"  {name}: {taken:.2f} s, {most:.0f} MB", file=sys.stderr, flush=True)
+        size = made.stat().st_size
+    goals = [Goal("fill", "repack", 1.4), Goal("roll back", "repack", 1.4)]
+    times = Times(seconds)
+    print(f"{given.documents:,} documents, a ZIP of {size / 1e6:,.0f} MB, {LACKING:.0%} lack the field")
+    print(show(times, goals))
+    for name, most in peaks.items():
+        goal = f", goal <= {PEAK}: " + ("pass" if most <= PEAK else "MISS") if name in OURS else ""
+        print(f"{name}: peak {most:.0f} MB{goal}")
+    if given.json is not None:
+        write_json(given.json, times, goals, peaks=peaks, sizes=[given.documents, size])
+
+
+OURS: Final = ("fill", "roll back", "check")
+
+
+def measured(name: str, source: Path, folder: Path) -> tuple[float, float]:
+    """Run a contender on a copy, in a process of its own: seconds, and the peak of its memory in MB."""
+    work = folder / "work"
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir()
+    path = work / source.name
+    shutil.copyfile(source, path)
+    if name == "roll back":
+        fill(path)
+    with path.open("rb") as file:  # what is read is in memory
+        while file.read(2**24):
+            pass
+    os.sync()
+    command = [sys.executable, __file__, "--contender", name, "--file", str(path)]
+    said = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+    return said["seconds"], said["peak"]
+
+
+def one(name: str, path: Path) -> None:
+    """Be one contender."""
+    if name in OURS:
+        from timestamp_guard import Repair, backfill, check, rollback, updated_at_guard
+        from timestamp_guard.stores.convex.store import ConvexStore
+
+        _ = Repair, backfill, check, rollback, updated_at_guard, ConvexStore
+    start = time.perf_counter()
+    CONTENDERS[name](path)
+    seconds = time.perf_counter() - start
+    print(json.dumps({"seconds": seconds, "peak": peak()}))
+
+
+# -- contenders -------------------------------------------------------------------------------------------------
+
+
+def opened(path: Path) -> Any:
+    """The table as the library has it."""
+    from timestamp_guard import open_store
+
+    return open_store(f"convex:{path}", "services", encodings="epoch_ms")
+
+
+def guard() -> Any:
+    """The usual one."""
+    from timestamp_guard import updated_at_guard
+
+    return updated_at_guard("updatedAt", "_creationTime")
+
+
+def fill(path: Path) -> None:
+    """Fill what is missing, with ledger, digests and proof."""
+    from timestamp_guard import Repair, backfill
+
+    with opened(path) as store:
+        run = backfill(store, guard(), Repair("updatedAt", ("_creationTime",)))
+    if not run.ok:
+        raise SystemExit(str(run))
+
+
+def take_back(path: Path) -> None:
+    """The way back."""
+    from timestamp_guard import rollback
+
+    with opened(path) as store:
+        rollback(store)
+
+
+def look(path: Path) -> None:
+    """A check."""
+    from timestamp_guard import check
+
+    with opened(path) as store:
+        check(store, guard())
+
+
+def repack(path: Path) -> None:
+    """Read every member and write it again, at the level that Python takes."""
+    new = path.with_suffix(".new")
+    with zipfile.ZipFile(path) as source, zipfile.ZipFile(new, "w", zipfile.ZIP_DEFLATED) as target:
+        for info in source.infolist():
+            with source.open(info) as member, target.open(info.filename, "w", force_zip64=True) as copy:
+                shutil.copyfileobj(member, copy, 2**18)
+    with new.open("rb+") as file:
+        os.fsync(file.fileno())
+    new.replace(path)
+
+
+CONTENDERS: Final[Mapping[str, Callable[[Path], None]]] = {
+    "repack": repack,
+    "fill": fill,
+    "roll back": take_back,
+    "check": look,
+}
+
+
+# -- snapshots --------------------------------------------------------------------------------------------------
+
+
+def make(path: Path, *, documents: int, size: int = 2**63, bodies: bool = False) -> int:
+    """A snapshot as an export makes one; how many documents it has, each with a body of some 30,000 letters or without."""
+    from timestamp_guard.convex.ids import Id, encode
+
+    chance = random.Random(1)
+    words = ["service", "pillar", "cluster", "über uns", "slug", "draft", "published"]
+    texts = [" ".join(chance.choices(words, k=4000)) for _ in range(64)]
+    number = written = 0
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as made:
+        made.writestr("README.md", "# Welcome to your Convex snapshot export!\n")
+        made.writestr("_tables/documents.jsonl", f'{{"name":"services","id":{NUMBER}}}\n')
+        # Not packed, a large one has what comes after it, and its directory, beyond 4 GiB too.
+        made.compression = zipfile.ZIP_STORED if bodies else zipfile.ZIP_DEFLATED
+        with made.open("services/documents.jsonl", "w", force_zip64=True) as member:
+            while number < documents and written < size:
+                lines = []
+                for _ in range(min(500, documents - number)):
+                    number += 1
+                    created = FIRST + number * 17 + chance.random()
+                    updated = f',"updatedAt":{created + 5!r}' if chance.random() >= LACKING else ""
+                    name = encode(Id(NUMBER, chance.randbytes(16)))
+                    title = " ".join(chance.choices(words, k=5))
+                    body = f',"body":"{chance.choice(texts)}"' if bodies else ""
+                    lines.append(
+                        f'{{"_creationTime":{created!r},"_id":"{name}","published":true,"sortOrder":{number % 97}.0,'
+                        f'"title":"{title} {chance.getrandbits(40):x}"{body}{updated}}}\n'
+                    )
+                written += member.write("".join(lines).encode())
+        made.writestr("services/generated_schema.jsonl", '"uniform"\n')
+        made.writestr("_storage/documents.jsonl", "")
+        made.writestr(zipfile.ZipInfo("_storage/kg2.png"), chance.randbytes(2**20))
+    return number
+
+
+def large(folder: Path, gigabytes: float) -> None:
+    """Fill one that is larger than 4 GiB, and take that back: the file is the same again, byte by byte."""
+    wanted = int(gigabytes * 2**30)
+    free = shutil.disk_usage(folder).free
+    if free < 3 * wanted:
+        needed = f"three times {gigabytes} are needed: name another --folder"
+        raise SystemExit(f"{folder} has {free / 2**30:.1f} GiB free, and {needed}")
+    path = folder / "snapshot.zip"
+    number = make(path, documents=2**63, size=wanted, bodies=True)
+    with zipfile.ZipFile(path) as made:
+        size = made.getinfo("services/documents.jsonl").file_size
+    before = hashed(path)
+    for name in ("fill", "roll back"):
+        command = [sys.executable, __file__, "--contender", name, "--file", str(path)]
+        said = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+        fits = "pass" if said["peak"] <= PEAK else "MISS"
+        print(
+            f"{name}: {number:,} documents, {size:,} bytes, {said['seconds']:.0f} s, peak {said['peak']:.0f} MB: {fits}"
+        )
+        if name == "fill" and hashed(path) == before:
+            raise SystemExit("nothing was filled")
+        if said["peak"] > PEAK:
+            raise SystemExit(f"more than {PEAK} MB")
+    if hashed(path) != before:
+        raise SystemExit("the way back does not lead to where it began")
+    print("taken back, the file is the same, byte by byte")
+
+
+def hashed(path: Path) -> str:
+    """The digest of a file."""
+    from timestamp_guard.stores.json.replace import bytes_of
+
+    return bytes_of(path)
+
+
+if __name__ == "__main__":
+    main()
