@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "enforce": "Have the store itself refuse what breaks the guard.",
     "unenforce": "Take back what enforce made, and nothing else.",
     "runs": "List what was done; show or export one run.",
+    "audit": "Find the places in the code of a Convex app that write a row and forget the field.",
     "demo": "See all of it, on a database made for the purpose.",
 }
 """What the list of commands says of each: the first line of its own help."""
