@@ -10,11 +10,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+import hypothesis
 import pytest
+from hypothesis import Phase, given, settings
 
 from timestamp_guard.convex.schema import FieldType, Schema, read_schema
 
 from . import node
+from .convex_schemas import Made, schemas
 
 SCHEMAS: Final = node.APP / "schemas"
 NAMES: Final = sorted(path.name for path in SCHEMAS.iterdir() if path.is_dir())
@@ -131,3 +134,28 @@ def test_enough() -> None:
     There are at least 25 schemas, and each is compared.
     """
     assert len(NAMES) >= 25
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_drawn_as_exported(tmp_path: Path, seed: int) -> None:
+    """
+    Convex agrees with what was drawn, so that the schemas made up for the test of reading are what they are taken for.
+    """
+    drawn: list[Made] = []
+
+    @given(schemas())
+    @settings(max_examples=40, phases=[Phase.generate], derandomize=False, database=None)
+    @hypothesis.seed(seed)
+    def draw(made: Made) -> None:
+        drawn.append(made)
+
+    draw()
+    for place, made in enumerate(drawn):
+        made.write(tmp_path / "drawn" / f"{place:03}")
+    said = exported(tmp_path / "app", tmp_path / "drawn")
+
+    for place, made in enumerate(drawn):
+        assert "error" not in said[f"{place:03}"], (said[f"{place:03}"], made.files["schema.ts"])
+        tables = officially(said[f"{place:03}"])["tables"]
+        assert made.tables == {name: table["fields"] for name, table in tables.items()}
+        assert made.staged == {name: table["staged"] for name, table in tables.items() if table["staged"] is not None}

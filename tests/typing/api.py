@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import attrs
 import cattrs
@@ -55,6 +55,8 @@ from timestamp_guard import (
     updated_at_guard,
     violations,
 )
+from timestamp_guard.convex.agreement import Agreement, agreement, standing
+from timestamp_guard.convex.schema import Schema, encodings_of, read_schema
 from timestamp_guard.errors import StoreLocked
 from timestamp_guard.stores import addresses, tables
 from timestamp_guard.stores.base import OpenStore, Page, Sample, Source, Stage, Step, Store
@@ -223,3 +225,14 @@ class TestFile(AtomicStoreContract):
 
 problems: tuple[type[TimestampGuardError], ...] = (UsageError, StoreError, StoreLocked)
 print(timestamp_guard.__all__)
+
+
+def convex_schema(folder: Path) -> None:
+    schema: Schema = read_schema(folder)
+    for name, table in schema.tables.items():
+        kinds: frozenset[str] = table.fields["updatedAt"].kinds
+        encodings: Mapping[str, str] = encodings_of(table)
+        how: Literal["required", "optional", "mixed", "absent", "unknown"] = standing(table, "updatedAt")
+        print(name, kinds, encodings, how, table.unknown)
+    said: Agreement = agreement(schema, ["updatedAt"])
+    print(said.ok, said.faults, [str(problem) for problem in schema.problems])

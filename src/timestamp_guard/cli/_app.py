@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "enforce": "Have the store itself refuse what breaks the guard.",
     "unenforce": "Take back what enforce made, and nothing else.",
     "runs": "List what was done; show or export one run.",
+    "convex": "Read the code of a Convex app: its schema.",
     "audit": "Find the places in the code of a Convex app that write a row and forget the field.",
     "demo": "See all of it, on a database made for the purpose.",
 }
@@ -72,7 +73,7 @@ def application(called: str | None = None) -> App:
         suppress_keyboard_interrupt=False,
     )
     for place, (name, line) in enumerate(COMMANDS.items()):
-        what = "app" if name == "runs" else name
+        what = "app" if name in {"convex", "runs"} else name
         said = _own_help(name) if name == called else line
         app.command(f"timestamp_guard.cli.{name}:{what}", name=name, help=said, sort_key=place)
     app.register_install_completion_command(

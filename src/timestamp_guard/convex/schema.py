@@ -64,11 +64,16 @@ class Table:
 
 @frozen
 class Problem:
-    """What is wrong with a schema, or could not be read of it."""
+    """
+    What is wrong with a schema, or could not be read of it.
+
+    `partial` says that all of what was read holds, and that there may be more of it.
+    """
 
     file: str
     line: int
     said: str
+    partial: bool = False
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}: {self.said}"
@@ -109,7 +114,9 @@ def read_schema(folder: Path) -> Schema:
         validates = found.validates != Truth(true=False)
         if not isinstance(found.validates, Truth):
             problems.append(_problem(module.name, found.validates, "whether it is validated is not known: "))
-        problems += [_problem(module.name, Unknown(said), "more tables may be there: ") for said in found.tables.unread]
+        for said in found.tables.unread:
+            problem = _problem(module.name, Unknown(said), "more tables may be there: ")
+            problems.append(evolve(problem, partial=True))
         for name, value in found.tables.entries.items():
             if isinstance(value, Made):
                 tables[name] = _table(name, value)
