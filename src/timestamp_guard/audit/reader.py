@@ -170,7 +170,8 @@ class Reader:
         if len(parts) < 2:
             return inner
         said = typed.read(self, piece.at(parts[1]), frame)
-        if is_vague(inner) or (isinstance(said, Ids) and not isinstance(inner, Ids)):
+        narrower = (texts(said) or frozenset()) < (texts(inner) or frozenset())
+        if is_vague(inner) or narrower or (isinstance(said, Ids) and not isinstance(inner, Ids)):
             return inner if is_vague(said) else said
         return inner
 
@@ -405,7 +406,7 @@ class Reader:
             parent = piece.node.parent
             if parent is not None and parent.parent is not None and parent.parent.type == "for_in_statement":
                 return self._looped(piece.at(parent.parent), frame)
-            return NOTHING if said is None or is_vague(typed.read(self, said, frame)) else typed.read(self, said, frame)
+            return Several(())  # TypeScript sees to it that it is given something before it is used
         found = self.value(given, frame)
         if said is not None and is_vague(found):
             declared = typed.read(self, said, frame)
