@@ -40,7 +40,7 @@ __all__ = [
 
 _BUILDER: Final = re.compile(r"(query|mutation|action)$", re.IGNORECASE)
 _MIGRATION: Final = re.compile(r"migrat|backfill", re.IGNORECASE)
-_VALIDATOR: Final = re.compile(r"^(validate|assert)(?![a-z])|validators?$", re.IGNORECASE)
+_VALIDATOR: Final = re.compile(r"^(validate|assert)(?![a-z])|[vV]alidators?$")
 _LOOPS: Final = {"for_in_statement", "for_statement", "while_statement", "do_statement"}
 _FUNCTIONS: Final = {"arrow_function", "function_declaration", "function_expression", "method_definition"}
 
@@ -352,7 +352,7 @@ def validators(module: Module) -> Iterator[Export]:
             name, value = each.child_by_field_name("name"), each.child_by_field_name("value")
             if name is None or text(name) in functions or not _is_validator(text(name), each, value):
                 continue
-            used = len(re.findall(rf"(?<![\w$.]){re.escape(text(name))}(?![\w$])", source)) > 1
+            used = len(re.findall(rf"(?:(?<![\w$.])|(?<=\.\.\.)){re.escape(text(name))}(?![\w$])", source)) > 1
             yield Export(module.name, text(name), each.start_point.row + 1, node.start_point.row + 1, used)
 
 

@@ -11,7 +11,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from ..convex.names import Folder
 from ..convex.schema import read_schema
@@ -108,6 +108,7 @@ def _read_one(reader: Reader, tracked: Tracked, path: Path) -> _Read:
         module = folder.module(path)
     except UsageError as problem:
         return _Read(problems=(Problem(name, 0, str(problem)),))
+    module = evolve(module, name=name)  # a link to a file is told by its own name
     source = module.root.text or b""
     uses = tuple(project.uses(folder, module))
     findings = list(project.not_bundled(module))
