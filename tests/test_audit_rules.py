@@ -53,8 +53,7 @@ BROKEN = {
     "unbounded-collect": 'return await ctx.db.query("pages").filter((q) => q.eq("name", "a")).collect();',
     "swallowed-errors": "try { await ctx.db.patch(args.page, { updatedAt: 1 }); } catch (error) { console.log(error); }",
     "epoch-zero-literal": "await ctx.db.patch(args.page, { updatedAt: 0 });",
-    "required-too-soon": "const row = await ctx.db.get(args.id);\n"
-    "if (row!.updatedAt === undefined) await ctx.db.patch(args.id, { updatedAt: Date.now() });",
+    "required-too-soon": "const row = await ctx.db.get(args.id); if (row!.updatedAt === undefined) await ctx.db.patch(args.id, { updatedAt: Date.now() });",
 }
 
 SOUND = {
@@ -79,8 +78,7 @@ SOUND = {
     "swallowed-errors": [
         "try { await ctx.db.patch(args.page, { updatedAt: 1 }); } catch (error) { throw new Error(String(error)); }",
         "try { await ctx.db.patch(args.page, { updatedAt: 1 }); } catch { return { success: false }; }",
-        "const failed = [];\ntry { await ctx.db.patch(args.page, { updatedAt: 1 }); } catch (error) { failed.push(error); }\n"
-        "if (failed.length > 0) throw failed[0];",
+        "const failed = [];\ntry { await ctx.db.patch(args.page, { updatedAt: 1 }); } catch (error) { failed.push(error); } if (failed.length > 0) throw failed[0];",
         "try { JSON.parse('x'); } catch { /* no matter */ }",
     ],
     "epoch-zero-literal": [
@@ -89,8 +87,7 @@ SOUND = {
         "const since = { createdAt: 0 };",
     ],
     "required-too-soon": [
-        "const row = await ctx.db.get(args.page);\n"
-        "if (row!.updatedAt === undefined) await ctx.db.patch(args.page, { updatedAt: Date.now() });",
+        "const row = await ctx.db.get(args.page); if (row!.updatedAt === undefined) await ctx.db.patch(args.page, { updatedAt: Date.now() });",
         "await ctx.db.patch(args.id, { updatedAt: Date.now() });",
     ],
 }

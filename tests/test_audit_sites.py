@@ -83,7 +83,7 @@ def test_precision_and_recall(whole: Audit, capsys: pytest.CaptureFixture[str]) 
     sites = len(table().keys() & seen(whole).keys())
     with capsys.disabled():
         unsure = sum(each.verdict == "indeterminate" for each in table().values())
-        print(
+        print(  # noqa: T201 - the figures are the point
             f"\naudit: {len(table())} writes ({unsure} that cannot be told), sites found {sites}, "
             f"omits: precision {precision:.2f}, recall {recall:.2f}"
         )
