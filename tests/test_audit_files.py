@@ -60,6 +60,29 @@ def test_hostile(tmp_path: Path, source: bytes) -> None:
     assert [("b.ts", "pages")] == [(each.file, each.table) for each in found.findings if each.file == "b.ts"]
 
 
+STEPWISE = {
+    "set": "if (args.a{n}) row.field{n} = args.a{n};\n",
+    "replaced": "if (args.a{n}) row = {{ ...row, field{n}: 1 }};\n",
+    "assigned": "if (args.a{n}) Object.assign(row, {{ field{n}: 1 }});\n",
+    "deleted": "if (args.a{n}) delete row.field{n};\n",
+    "given": "if (args.a{n}) elsewhere(row);\n",
+}
+
+
+@pytest.mark.parametrize("kind", STEPWISE)
+def test_step_by_step(tmp_path: Path, kind: str) -> None:
+    """
+    An object that is put together in many steps, each under a condition, is judged as soon as one of two.
+    """
+    count = 15 if kind == "replaced" else 100  # a value that is made from one from one ... is followed so far only
+    steps = "".join(STEPWISE[kind].format(n=n) for n in range(count))
+    body = f'let row: any = {{ name: "a" }};\n{steps}await ctx.db.insert("pages", row);\nrow.updatedAt = 5;\n'
+    found = audit(app(tmp_path, a__ts=mutation(f'{body}await ctx.db.insert("pages", row);')))
+
+    words = ["indeterminate" if kind == "given" else "omits", "sets"]
+    assert words == [each.verdict for each in found.sites]
+
+
 @pytest.mark.parametrize("source", [b"\xef\xbb\xbf" + GOOD.encode(), GOOD.replace("\n", "\r\n").encode()])
 def test_lines(tmp_path: Path, source: bytes) -> None:
     """

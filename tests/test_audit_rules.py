@@ -180,7 +180,8 @@ def test_unused_validator(tmp_path: Path, files: dict[str, str], expected: int) 
         ("internalMutation", "backfillTimes", "return 1;", 0),
         ("query", "migrationStatus", "return 1;", 0),
         ("mutation", "rename", "return 1;", 0),
-        ("mutation", "fix", LOOP.format(body="await ctx.db.patch(row._id, { updatedAt: 5 });"), 1),
+        ("mutation", "fix", LOOP.format(body="if (!row.updatedAt) await ctx.db.patch(row._id, { updatedAt: 5 });"), 1),
+        ("mutation", "refresh", LOOP.format(body="await ctx.db.patch(row._id, { updatedAt: 5 });"), 0),
         ("mutation", "touch", "await ctx.db.patch(args.page, { updatedAt: 5 });", 0),
     ],
 )

@@ -115,4 +115,6 @@ m13  insert   -             no   indeterminate  any table, any row
 m14  patch    services      yes  omits          this.db
 m15  replace  services      yes  sets           spread of a row that may be null, and the field
 m16  patch    services      yes  omits          casts everywhere
+m17  patch    services      yes  omits          the id from a field of a row
+m18  patch    pillarPages   yes  indeterminate  the value from a field that is optional
 """

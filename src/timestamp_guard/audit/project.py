@@ -146,7 +146,7 @@ def _public(module: Module, found: Sequence[tuple[Site, Piece]], tracked: Tracke
         fills = any(
             site.keys == only and site.tracked and _inside(piece, each.piece) and _looped(piece, each.piece)
             for site, piece in found
-        )
+        ) and _asks(tracked.settings.updated, each.piece.text)
         if said or fills:
             message = (
                 f"{each.name} is a public {each.builder}, and {'a migration' if said else 'fills the field of many rows'}"
@@ -155,14 +155,22 @@ def _public(module: Module, found: Sequence[tuple[Site, Piece]], tracked: Tracke
             yield _at(each.piece, "public-migration", None, message, each.name)
 
 
+def _asks(updated: str, source: str) -> bool:
+    """Whether code asks if the field is missing."""
+    name = re.escape(updated)
+    return (
+        re.search(
+            rf"[.]{name}\s*[=!]==?\s*(undefined|null)\b|!\s*[\w.]+[.]{name}\b|typeof\s+[\w.]+[.]{name}\b"
+            rf"|field\(\s*[\"']{name}[\"']\s*\)\s*,\s*undefined",
+            source,
+        )
+        is not None
+    )
+
+
 def _too_soon(found: Sequence[tuple[Site, Piece]], tracked: Tracked) -> Iterator[Finding]:
     """Fills that ask whether the field is missing, of tables in which the schema does not let it be."""
     updated = tracked.settings.updated
-    name = re.escape(updated)
-    asked = re.compile(
-        rf"[.]{name}\s*[=!]==?\s*(undefined|null)\b|!\s*[\w.]+[.]{name}\b|typeof\s+[\w.]+[.]{name}\b"
-        rf"|field\(\s*[\"']{name}[\"']\s*\)\s*,\s*undefined"
-    )
     for site, piece in found:
         fills = site.call == "patch" and site.verdict == "sets" and site.keys == frozenset({updated}) and site.tables
         if not fills or not all(tracked.required(frozenset({each})) for each in site.tables):
@@ -170,7 +178,7 @@ def _too_soon(found: Sequence[tuple[Site, Piece]], tracked: Tracked) -> Iterator
         node: Node | None = piece.node
         while node is not None and node.type not in _FUNCTIONS:
             node = node.parent
-        if node is not None and asked.search(text(node)):
+        if node is not None and _asks(updated, text(node)):
             tables = " or ".join(sorted(site.tables))
             message = (
                 f"this fills {updated} where it is missing, and the schema requires it of {tables} already: a push of both "

@@ -63,10 +63,12 @@ class Reader:
         self.stamping = stamping
         self.builders: dict[tuple[Path, str], bool] = {}
         self.types: dict[Path, dict[str, Piece]] = {}
+        self._documents: dict[str, Value] = {}
         self._depth = 0
         self._steps = 0
         self._too_far = False
         self._declared: dict[int, Value] = {}
+        self._named: dict[int, Value] = {}
 
     def ask(self) -> None:
         """Begin a new question, with all the steps that one may take."""
@@ -247,13 +249,17 @@ class Reader:
     def get(self, held: Value, key: str, asked: str) -> Value:
         """What an object holds under a *key*."""
         held = self.look(held)
+        self._steps += 1
+        if self._steps > _STEPS:
+            self._too_far = True
+            return Anything(f"`{asked}` goes too far to be followed")
         match held:
             case Record(entries):
                 return self._from(entries, key, asked)
             case Row(tables):
                 if key == "_id":
                     return Ids(tables)
-                return typed.of_field(self.schema, tables, key) or Anything(f"`{asked}` is read from a row")
+                return either(self.get(self._document(each), key, asked) for each in sorted(tables))
             case Maybe(of) | Partial(of):
                 found = self.get(of, key, asked)
                 return found if isinstance(held, Maybe) or isinstance(found, Anything) else Maybe(found)
@@ -272,19 +278,29 @@ class Reader:
             case _:
                 return Anything(f"what `{asked}` is, is known when it runs")
 
+    def _document(self, table: str) -> Value:
+        """What the schema says of the documents of a table."""
+        if table not in self._documents:
+            self._documents[table] = Anything(f"{table} is read when it runs")  # a row that is asked for in a circle
+            self._documents[table] = typed.document(self, table)
+        return self._documents[table]
+
     def _from(self, entries: tuple[Entry, ...], key: str, asked: str) -> Value:
+        unsure: list[Value] = []
         for entry in reversed(entries):
             if entry.spread:
                 inner = self.look(entry.value)
                 found = self.get(inner, key, asked)
                 if isinstance(inner, Record | Without | Only) and isinstance(found, Nothing):
                     continue
-                return found
+                return either([*unsure, found])
             if entry.keys is None:
                 return Anything(f"a computed key may be `{key}`")
             if key in entry.keys:
-                return self.look(entry.value)
-        return NOTHING
+                unsure.append(self.look(entry.value))
+                if entry.sure:
+                    return either(unsure)
+        return either([*unsure, NOTHING])
 
     def element(self, held: Value) -> Value:
         """What stands in an array."""
@@ -306,7 +322,12 @@ class Reader:
 
     def name(self, piece: Piece, frame: Frame) -> Value:
         """What a variable is where it is used: what it was given, and what was changed since."""
-        return self._bound(self.folder.binding(piece), piece, frame)
+        if frame or piece.node.id not in self._named:
+            found = self._bound(self.folder.binding(piece), piece, frame)
+            if frame or self._too_far:
+                return found
+            self._named[piece.node.id] = found
+        return self._named[piece.node.id]
 
     def _bound(self, bound: object, piece: Piece, frame: Frame) -> Value:
         match bound:
@@ -428,8 +449,7 @@ class Reader:
         for change in flow.changes(declared, use):
             after = self._after(found, change, frame)
             if after is not None:
-                # What is pushed under a condition is written where it is: it counts like all others.
-                found = after if change.sure or change.what == "pushed" else either([found, after])
+                found = after if change.sure or change.what in _MAY_BE else either([found, after])
         return found
 
     def _keys(self, key: Piece | str | None, frame: Frame) -> frozenset[str] | None:
@@ -447,9 +467,10 @@ class Reader:
                 keys = self._keys(change.key, frame)
                 if change.what == "unset":
                     return Partial(found) if keys is None else Without(found, keys)
-                return Record((before, Entry(Later(change.piece, frame), keys)), str(change.piece))
+                return Record((before, Entry(Later(change.piece, frame), keys, sure=change.sure)), str(change.piece))
             case "spread":
-                more = [Entry(Later(change.piece.at(each), frame), spread=True) for each in given[1:]]
+                parts: list[Value] = [Later(change.piece.at(each), frame) for each in given[1:]]
+                more = [Entry(each if change.sure else Maybe(each), spread=True) for each in parts]
                 return Record((before, *more), str(change.piece))
             case "pushed":
                 new = [
@@ -473,6 +494,9 @@ def brief(piece: Piece) -> str:
     said = " ".join(text(unwrap(piece.node)).split())
     return said if len(said) <= 40 else said[:37] + "..."
 
+
+_MAY_BE: Final = {"given", "pushed", "set", "spread"}
+"""Changes that say of themselves if they are made in any case; what is pushed in one case counts like all others."""
 
 _PATTERNS: Final = {
     "array_pattern",

@@ -7,7 +7,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
+from ..convex.names import Binding
 from ..convex.typescript import Module, Piece, find, string, text, unwrap
+from . import flow
 from .values import (
     NOTHING,
     SCALAR,
@@ -32,10 +34,9 @@ from .values import (
 )
 
 if TYPE_CHECKING:
-    from ..convex.schema import Schema
     from .reader import Reader
 
-__all__ = ["of_field", "read", "validated"]
+__all__ = ["document", "read", "validated"]
 
 _SAME: Final = {"Awaited", "Promise", "Readonly", "WithoutSystemFields", "WithoutId", "DeepReadonly"}
 _LISTS: Final = {"Array", "ReadonlyArray", "Set"}
@@ -49,18 +50,20 @@ def read(reader: Reader, piece: Piece, frame: Frame) -> Value:
     return _Types(reader, frame).read(piece)
 
 
-def of_field(schema: Schema, tables: frozenset[str], key: str) -> Value | None:
-    """What the schema says of one field of a row."""
-    found: list[Value] = []
-    for each in tables:
-        table = schema.tables.get(each)
-        if table is None or key not in table.fields:
-            return None
-        kind = table.fields[key]
-        if not kind.kinds <= {"number", "float64", "int64", "bigint", "string", "boolean", "commitTs"}:
-            return None
-        found.append(Maybe(SCALAR) if kind.optional else SCALAR)
-    return either(found)
+def document(reader: Reader, table: str) -> Value:
+    """What the validator of a table lets through."""
+    schema = reader.folder.root / reader.schema.file
+    if not schema.is_file():
+        return Anything("its schema is elsewhere")
+    module = reader.folder.module(schema)
+    bound = reader.folder.exported(module, "default")
+    made = reader.folder.follow(bound.value) if isinstance(bound, Binding) and bound.value is not None else None
+    if not isinstance(made, Piece) or made.node.type != "call_expression":
+        return Anything("its schema cannot be followed")
+    tables = flow.argument_nodes(made.node)
+    if not tables:
+        return Anything("its schema cannot be followed")
+    return reader.get(validated(reader, made.at(tables[0]), {}), table, table)
 
 
 class _Types:

@@ -76,11 +76,16 @@ class Later:
 
 @frozen
 class Entry:
-    """One entry of an object: one of some `keys` (None: any), or the fields of another one (`spread`)."""
+    """
+    One entry of an object: one of some `keys` (None: any), or the fields of another one (`spread`).
+
+    One that is not `sure` is there in one case and not in the other.
+    """
 
     value: Value
     keys: frozenset[str] | None = None
     spread: bool = False
+    sure: bool = True
 
 
 @frozen
@@ -200,6 +205,7 @@ Value: TypeAlias = (
     | Without
 )
 
+_SIMPLE: Final = (Anything, Context, Database, Ids, Nothing, Query, Row, Scalar)
 NOTHING: Final = Nothing()
 SCALAR: Final = Scalar()
 
@@ -209,7 +215,8 @@ def either(values: Iterable[Value]) -> Value:
     kept: list[Value] = []
     for each in values:
         for one in each.values if isinstance(each, Several) and not each.every else (each,):
-            if one not in kept:
+            # What is put together from parts is only told apart as a whole: its parts may be many.
+            if not any(one is other or (isinstance(one, _SIMPLE) and one == other) for other in kept):
                 kept.append(one)
     if len(kept) == 1:
         return kept[0]

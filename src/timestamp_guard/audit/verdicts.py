@@ -4,10 +4,10 @@ Whether a document that is written has the field: a :class:`Verdict`, and why, i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from attrs import evolve, frozen
+from attrs import Factory, evolve, frozen
 
 from .values import Anything, Entry, Maybe, Nothing, Only, Partial, Record, Row, Scalar, Several, Value, Without
 
@@ -35,10 +35,16 @@ class Judge:
     field: str
     schema: Schema
     look: Callable[[Value], Value]
+    judged: dict[int, tuple[Value, Verdict]] = Factory(dict)
+    """What was judged before, by its identity: what is put together step by step has its parts many times."""
 
     def verdict(self, value: Value) -> Verdict:
         """What becomes of the field where *value* is written."""
-        value = self.look(value)
+        if id(value) not in self.judged:
+            self.judged[id(value)] = (value, self._verdict(self.look(value)))
+        return self.judged[id(value)][1]
+
+    def _verdict(self, value: Value) -> Verdict:
         match value:
             case Record(entries):
                 return self._record(value, entries)
@@ -77,6 +83,8 @@ class Judge:
                 found = self._given(entry.value)
                 if len(entry.keys) > 1 and found.word == "sets":
                     found = self._unsure("a computed key may be it")
+                if not entry.sure and found.word != "indeterminate":
+                    found = Verdict("indeterminate", f"{found.why} in one case and not in the other", found.removes)
             if found.word == "indeterminate":
                 unsure = unsure or found
             elif found.word == "sets" and not (unsure and unsure.removes):
@@ -138,32 +146,43 @@ class Judge:
 
 def keys(value: Value, look: Callable[[Value], Value]) -> frozenset[str] | None:
     """All names that a document can have; None where there may be others."""
-    value = look(value)
-    match value:
-        case Record(entries):
-            found: set[str] = set()
-            for entry in entries:
-                if entry.spread:
-                    inner = keys(entry.value, look)
-                    if inner is None:
-                        return None
-                    found |= inner
-                elif entry.keys is None:
-                    return None
-                else:
-                    found |= entry.keys
-            return frozenset(found)
-        case Several(values):
-            each = [keys(one, look) for one in values]
-            return None if None in each else frozenset().union(*(one for one in each if one is not None))
-        case Maybe(of) | Partial(of):
-            return keys(of, look)
-        case Without(of, left):
-            inner = keys(of, look)
-            return None if inner is None else inner - left
-        case Only(_, names):
-            return names
-        case Nothing() | Scalar():
-            return frozenset()
-        case _:
+    return _Keys(look).of(value)
+
+
+@frozen
+class _Keys:
+    look: Callable[[Value], Value]
+    known: dict[int, tuple[Value, frozenset[str] | None]] = Factory(dict)
+
+    def of(self, value: Value) -> frozenset[str] | None:
+        if id(value) not in self.known:
+            self.known[id(value)] = (value, self._of(self.look(value)))
+        return self.known[id(value)][1]
+
+    def _of(self, value: Value) -> frozenset[str] | None:
+        match value:
+            case Record(entries):
+                return _all(self.of(each.value) if each.spread else each.keys for each in entries)
+            case Several(values):
+                return _all(map(self.of, values))
+            case Maybe(of) | Partial(of):
+                return self.of(of)
+            case Without(of, left):
+                inner = self.of(of)
+                return None if inner is None else inner - left
+            case Only(_, names):
+                return names
+            case Nothing() | Scalar():
+                return frozenset()
+            case _:
+                return None
+
+
+def _all(found: Iterable[frozenset[str] | None]) -> frozenset[str] | None:
+    """All names of some parts; None where those of one are not known."""
+    names: set[str] = set()
+    for each in found:
+        if each is None:
             return None
+        names |= each
+    return frozenset(names)

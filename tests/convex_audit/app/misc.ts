@@ -81,3 +81,9 @@ export async function deep({ db: inner }: { db: DatabaseWriter }, row: Doc<"serv
   await inner.replace(row._id, { ...row, ...(row.viewCount ? { viewCount: 0 } : {}), updatedAt: Date.now() }); // m15
   await (await inner).patch((row as Doc<"services">)._id as Id<"services">, { slug: "s" } as any as never); // m16
 }
+
+export async function foreign(ctx: MutationCtx, page: Doc<"pillarPages">, id: Id<"clusterPages">) {
+  await ctx.db.patch(page.serviceId, { name: "x" }); // m17
+  const cluster = await ctx.db.get(id);
+  await ctx.db.patch(cluster!.pillarId, { title: cluster!.title, updatedAt: cluster!.updatedAt }); // m18
+}
