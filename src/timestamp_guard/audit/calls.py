@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Final
 from attrs import evolve
 
 from ..convex.names import Binding, Outside
-from ..convex.typescript import Piece, find, string, text, unwrap
+from ..convex.typescript import Piece, find, text, unwrap
 from . import flow, typed
 from .values import (
+    FUNCTIONS,
     NOTHING,
     SCALAR,
     Anything,
     Code,
-    Context,
     Database,
     Entry,
     Frame,
@@ -43,13 +43,13 @@ if TYPE_CHECKING:
 
     from .reader import Reader
 
-__all__ = ["after_call", "called", "callee", "database", "parameter", "rows", "tables_of"]
+__all__ = ["DATABASE", "EACH", "argument", "brief", "called", "callee", "database", "rows", "tables_of"]
 
 DATABASE: Final = re.compile(r"^(db|\w+(Db|DB))$")
 """How people call a database, where nothing else says that it is one."""
 
-_FUNCTIONS: Final = {"arrow_function", "function_declaration", "function_expression", "method_definition"}
-_EACH: Final = {"every", "filter", "find", "findLast", "flatMap", "forEach", "map", "some", "sort", "toSorted"}
+
+EACH: Final = {"every", "filter", "find", "findLast", "flatMap", "forEach", "map", "some", "sort", "toSorted"}
 _SAME: Final = {"concat", "filter", "reverse", "slice", "sort", "splice", "toReversed", "toSorted", "toSpliced"}
 _ONE: Final = {"at", "find", "findLast", "pop", "shift"}
 _TEXTUAL: Final = {"getTime", "join", "replace", "toISOString", "toLowerCase", "toString", "toUpperCase", "trim"}
@@ -81,8 +81,8 @@ def called(reader: Reader, call: Piece, frame: Frame) -> Value:
             return found
     code = reader.value(function, frame)
     if isinstance(code, Code):
-        return apply(reader, code, tuple(_argument(each, frame) for each in given))
-    return Anything(f"what `{_brief(function)}(...)` gives is not in these files")
+        return apply(reader, code, tuple(argument(each, frame) for each in given))
+    return Anything(f"what `{brief(function)}(...)` gives is not in these files")
 
 
 def apply(reader: Reader, code: Code, given: tuple[Value, ...]) -> Value:
@@ -90,7 +90,7 @@ def apply(reader: Reader, code: Code, given: tuple[Value, ...]) -> Value:
     body = code.piece.child("body")
     frame = {**code.frame, code.piece.node.id: given}
     if body is None or any(child.type in {"*", "yield"} for child in code.piece.node.children):
-        return Anything(f"`{_brief(code.piece)}` has no body here")
+        return Anything(f"`{brief(code.piece)}` has no body here")
     if body.node.type == "statement_block":
         found = either(_returned(reader, code.piece.node, body, frame))
     else:
@@ -106,7 +106,7 @@ def _returned(reader: Reader, function: Node, body: Piece, frame: Frame) -> list
     found: list[Value] = []
     for each in find(body, "return_statement"):
         node = each.node.parent
-        while node is not None and node.type not in _FUNCTIONS:
+        while node is not None and node.type not in FUNCTIONS:
             node = node.parent
         if node == function:
             inner = [child for child in each.node.named_children if child.type != "comment"]
@@ -114,7 +114,8 @@ def _returned(reader: Reader, function: Node, body: Piece, frame: Frame) -> list
     return found
 
 
-def _argument(piece: Piece, frame: Frame) -> Value:
+def argument(piece: Piece, frame: Frame) -> Value:
+    """What a function is given at one place."""
     return Anything("what is given is spread") if piece.node.type == "spread_element" else Later(piece, frame)
 
 
@@ -238,7 +239,7 @@ def _method(reader: Reader, owner: Piece, name: str, given: list[Piece], frame: 
             return _with(reader, given[0], frame, held)
         case _ if name in {"catch", "finally"}:
             return held
-        case _ if name in {"flat", *_EACH, *_SAME}:
+        case _ if name in {"flat", *EACH, *_SAME}:
             return Anything("what the array holds is known when it runs")
         case _:
             return None
@@ -345,168 +346,7 @@ def database(reader: Reader, piece: Piece, frame: Frame) -> Database | None:
     return Database() if name is not None and DATABASE.match(text(name)) else None
 
 
-# -- What functions are given ------------------------------------------------------------------------------------
-
-
-def parameter(reader: Reader, piece: Piece, frame: Frame) -> Value:
-    """What a parameter is: what the function is called with, as far as that can be seen, or what its type says."""
-    node = piece.node
-    parent = node.parent
-    function = parent.parent if parent is not None and parent.type == "formal_parameters" else parent
-    if function is None:
-        return Anything("it is given when it runs")
-    place = 0
-    if parent is not None and parent.type == "formal_parameters":
-        place = [each for each in parent.named_children if each.type != "comment"].index(node)
-    found = _given(reader, piece.at(function), place, frame)
-    pattern = piece.child("pattern")
-    if pattern is not None and pattern.node.type == "rest_pattern":
-        found = Anything("it is given when it runs")
-    said, default = piece.child("type"), piece.child("value")
-    if said is not None and is_vague(found):
-        declared = typed.read(reader, said, frame)
-        if not is_vague(declared):
-            found = Maybe(declared) if node.type == "optional_parameter" else declared
-        elif found_by := _from_callers(reader, piece.at(function), place):
-            found = found_by
-    elif is_vague(found):
-        found = _from_callers(reader, piece.at(function), place) or found
-    if default is not None:
-        return either([found.of if isinstance(found, Maybe) else found, reader.value(default, frame)])
-    return found
-
-
-def _given(reader: Reader, function: Piece, place: int, frame: Frame) -> Value:
-    if function.node.id in frame:
-        given = frame[function.node.id]
-        return reader.look(given[place]) if place < len(given) else NOTHING
-    at = flow.outer(function.node)
-    parent = at.parent
-    if parent is None:
-        return Anything("it is given when it runs")
-    if parent.type == "arguments" and parent.parent is not None:
-        return _to_callback(reader, function.at(parent.parent), at, place, frame)
-    named = None
-    if parent.type == "pair":
-        named = parent.child_by_field_name("key")
-        parent = parent.parent
-    elif function.node.type == "method_definition":
-        named = function.node.child_by_field_name("name")
-    if named is not None and parent is not None and parent.type == "object":
-        return _to_handler(reader, function.at(parent), text(named), place, frame)
-    return Anything("it is given when it runs")
-
-
-def _to_callback(reader: Reader, call: Piece, function: Node, place: int, frame: Frame) -> Value:
-    """What `list.map(f)`, `promise.then(f)`, `triggers.register(table, f)` or `mutation(f)` give a function."""
-    called_ = callee(call)
-    name, owner = called_.child("property"), called_.child("object")
-    given = flow.argument_nodes(call.node)
-    if name is not None and owner is not None:
-        if name.text in _EACH and place == 0:
-            return reader.element(reader.value(owner, frame))
-        if name.text == "reduce":
-            return reader.element(reader.value(owner, frame)) if place == 1 else Anything("it is what was reduced")
-        if name.text == "then":
-            return reader.value(owner, frame)
-        if name.text == "register" and given[0].type == "string" and place == 1:
-            tables = frozenset({string(given[0]) or ""})
-            change: dict[str, Value] = {"id": Ids(tables), "newDoc": Maybe(Row(tables)), "oldDoc": Maybe(Row(tables))}
-            return Record(tuple(Entry(value, frozenset({key})) for key, value in change.items()))
-    if called_.text in {"asyncMap", "Array.from"} and len(given) > 1 and given[1] == function and place == 0:
-        return reader.element(reader.value(call.at(given[0]), frame))
-    return Context(_stamps(reader, called_)) if place == 0 else Anything("it is given when it runs")
-
-
-def _to_handler(reader: Reader, literal: Piece, key: str, place: int, frame: Frame) -> Value:
-    """What Convex gives the `handler` of a function, or the migrations component its `migrateOne`."""
-    parent = literal.node.parent
-    call = parent.parent if parent is not None and parent.type == "arguments" else None
-    if call is None:
-        return Anything("it is given when it runs")
-    if place == 0:
-        return Context(_stamps(reader, callee(literal.at(call))))
-    entries = {each.key: each.value for each in reader.folder.entries(literal)}
-    if key == "handler" and place == 1 and "args" in entries:
-        return typed.validated(reader, entries["args"], frame)
-    if key == "migrateOne" and place == 1 and "table" in entries:
-        tables = texts(reader.value(entries["table"], frame))
-        return Row(tables) if tables else Anything("it is a row of a table that is not known")
-    return Anything("it is given when it runs")
-
-
-def _stamps(reader: Reader, builder: Piece) -> bool:
-    """Whether functions that are made with *builder* get a `db` that stamps: it says so where it is made."""
-    if builder.text in reader.stamping:
-        return True
-    if builder.node.type != "identifier":
-        return False
-    key = (builder.module.path, builder.text)
-    if key not in reader.builders:
-        bound = reader.folder.binding(builder)
-        made = bound.value.text if isinstance(bound, Binding) and bound.value is not None else ""
-        names = "|".join(map(re.escape, sorted(reader.stamping)))
-        reader.builders[key] = re.search(rf"\b({names})\s*\(", made) is not None
-    return reader.builders[key]
-
-
-def _from_callers(reader: Reader, function: Piece, place: int) -> Value | None:
-    """What a function that is not exported is given by all who call it; None where not all of them can be seen."""
-    node = function.node
-    named = node.child_by_field_name("name")
-    if node.type == "arrow_function" and node.parent is not None and node.parent.type == "variable_declarator":
-        named = node.parent.child_by_field_name("name")
-        node = node.parent.parent or node
-    if named is None or named.type != "identifier" or (node.parent and node.parent.type == "export_statement"):
-        return None
-    root = function.module.root
-    source = root.text or b""
-    found: list[Value] = []
-    for match in re.finditer(rb"(?<![\w$.])" + re.escape(text(named).encode()) + rb"(?![\w$])", source):
-        at = root.descendant_for_byte_range(match.start() + root.start_byte, match.end() + root.start_byte)
-        if at is None or at == named or at.type != "identifier":
-            continue
-        call = at.parent
-        while call is not None and call.type == "await_expression":
-            call = call.parent
-        if call is None or call.type != "call_expression" or callee(function.at(call)).node != at:
-            return None
-        given = flow.argument_nodes(call)
-        if any(each.type == "spread_element" for each in given):
-            return None
-        found.append(reader.value(function.at(given[place]), {}) if place < len(given) else NOTHING)
-    return either(found) if found else None
-
-
-def after_call(reader: Reader, found: Value, change: flow.Change, frame: Frame) -> Value | None:
-    """What becomes of an object that is given to a function; None where nothing does."""
-    if not isinstance(found, Record | Without | Only | Partial | Anything | Several | Maybe) or tables_of(found):
-        return None
-    if change.piece.node.type == "augmented_assignment_expression":
-        return Anything("it is put together from parts")
-    code = reader.value(callee(change.piece), frame) if change.piece.node.type == "call_expression" else None
-    if not isinstance(code, Code):
-        at = change.piece.node.parent
-        if at is not None and at.type == "await_expression":
-            at = at.parent
-        if at is None or at.type != "expression_statement":
-            return None  # it is called for what it gives, not for what it does to others
-        why = f"`{_brief(callee(change.piece))}` is given it, and may change it"
-        return Record((Entry(found, spread=True), Entry(Anything(why), spread=True)), str(change.piece))
-    parameters, body = code.piece.child("parameters"), code.piece.child("body")
-    given = [] if parameters is None else [each for each in parameters.node.named_children if each.type != "comment"]
-    if body is None or change.place >= len(given) or body.node.type != "statement_block":
-        return None
-    pattern = given[change.place].child_by_field_name("pattern")
-    if pattern is None or pattern.type != "identifier":
-        return None
-    inside = {**code.frame, code.piece.node.id: tuple(_argument(change.piece.at(each), frame) for each in
-                                                     flow.argument_nodes(change.piece.node))}  # fmt: skip
-    after = reader.changed(found, body.at(pattern), body.at(body.node.children[-1]), inside)
-    return None if after is found else after
-
-
-def _brief(piece: Piece) -> str:
-    from .reader import brief
-
-    return brief(piece)
+def brief(piece: Piece) -> str:
+    """The source of an expression, short enough for a sentence."""
+    said = " ".join(text(unwrap(piece.node)).split())
+    return said if len(said) <= 40 else said[:37] + "..."

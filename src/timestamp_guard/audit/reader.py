@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Final
 from attrs import evolve
 
 from ..convex.names import Binding, Folder, Outside, Whole
-from ..convex.typescript import Piece, string, text, unwrap
-from . import calls, flow, typed
+from ..convex.typescript import Piece, string, text
+from . import calls, typed, variables
 from .values import (
+    FUNCTIONS,
     NOTHING,
     SCALAR,
     Anything,
@@ -44,9 +45,7 @@ if TYPE_CHECKING:
 
     from ..convex.schema import Schema
 
-__all__ = ["FUNCTIONS", "Reader"]
-
-FUNCTIONS: Final = {"arrow_function", "function_declaration", "function_expression", "method_definition"}
+__all__ = ["Reader"]
 
 _SCALARS: Final = {"number", "true", "regex", "template_string", "update_expression"}
 _DEPTH: Final = 60
@@ -89,7 +88,7 @@ class Reader:
         self._steps += 1
         if self._depth > _DEPTH or self._steps > _STEPS:
             self._too_far = True
-            return Anything(f"`{brief(piece)}` goes too far to be followed")
+            return Anything(f"`{calls.brief(piece)}` goes too far to be followed")
         self._depth += 1
         try:
             return self._value(piece, frame)
@@ -134,14 +133,14 @@ class Reader:
                 return (
                     SCALAR
                     if text(node).startswith("new Date")
-                    else Anything(f"`{brief(piece)}` is an object of its own")
+                    else Anything(f"`{calls.brief(piece)}` is an object of its own")
                 )
             case _ if node.type in FUNCTIONS:
                 return Code(piece, frame)
             case _ if node.type in _SCALARS:
                 return SCALAR
             case _:
-                return Anything(f"`{brief(piece)}` cannot be followed")
+                return Anything(f"`{calls.brief(piece)}` cannot be followed")
 
     def _parts(self, piece: Piece, frame: Frame, *names: str) -> list[Value]:
         found = [piece.child(name) for name in names]
@@ -220,7 +219,7 @@ class Reader:
     def _member(self, piece: Piece, frame: Frame) -> Value:
         owner, key = piece.child("object"), piece.child("property")
         if owner is None:
-            return Anything(f"`{brief(piece)}` cannot be parsed")
+            return Anything(f"`{calls.brief(piece)}` cannot be parsed")
         if owner.node.type == "identifier" and key is not None:
             bound = self.folder.binding(owner)
             if isinstance(bound, Whole):
@@ -229,11 +228,11 @@ class Reader:
         else:
             held = self.value(owner, frame)
         if key is not None:
-            return self.get(held, key.text, brief(piece))
+            return self.get(held, key.text, calls.brief(piece))
         index = piece.child("index")
         names = None if index is None else texts(self.value(index, frame))
         if names is not None:
-            return either(self.get(held, name, brief(piece)) for name in sorted(names))
+            return either(self.get(held, name, calls.brief(piece)) for name in sorted(names))
         if isinstance(held, Listed):
             return self.element(held)
         return self._any_of(held, piece)
@@ -242,7 +241,7 @@ class Reader:
         """`TABLE_OF[kind]`: some value of an object that is written out."""
         if isinstance(held, Record) and held.entries and not any(each.spread for each in held.entries):
             return either(self.look(each.value) for each in held.entries)
-        return Anything(f"which part `{brief(piece)}` is, is known when it runs")
+        return Anything(f"which part `{calls.brief(piece)}` is, is known when it runs")
 
     # -- Parts of values -------------------------------------------------------
 
@@ -334,194 +333,24 @@ class Reader:
             case Binding(declared):
                 found = self.declared(declared, frame)
                 same = declared.module.path == piece.module.path
-                return self.changed(found, declared, piece, frame) if same else found
+                return variables.changed(self, found, declared, piece, frame) if same else found
             case Outside(package, _):
-                return Anything(f"`{brief(piece)}` comes from {package}")
+                return Anything(f"`{calls.brief(piece)}` comes from {package}")
             case Whole():
-                return Anything(f"`{brief(piece)}` is a module")
+                return Anything(f"`{calls.brief(piece)}` is a module")
             case _:
-                return Anything(f"what `{brief(piece)}` is, is not in these files")
+                return Anything(f"what `{calls.brief(piece)}` is, is not in these files")
 
     def declared(self, declared: Piece, frame: Frame) -> Value:
         """What a name is where it is declared; without a frame it is always the same, and kept."""
         if frame or declared.node.id not in self._declared:
-            found = self._declares(declared, frame)
+            found = variables.declares(self, declared, frame)
             if frame or self._too_far:
                 return found
             self._declared[declared.node.id] = found
         return self._declared[declared.node.id]
 
-    def _declares(self, declared: Piece, frame: Frame) -> Value:
-        node = declared.node
-        steps: list[Node] = []
-        while node.parent is not None and node.parent.type in _PATTERNS:
-            node = node.parent
-            steps.append(node)
-        inner: Node = declared.node
-        found = self._origin(declared.at(node), frame)
-        path: list[tuple[Node, Node]] = []
-        for step in steps:
-            path.append((step, inner))
-            inner = step
-        for step, within in reversed(path):
-            found = self._step(found, declared.at(step), within, frame)
-        return found
-
-    def _step(self, held: Value, step: Piece, within: Node, frame: Frame) -> Value:
-        """One step of a destructuring: into an object or an array, past a default, or to the rest."""
-        match step.node.type:
-            case "object_pattern":
-                match within.type:
-                    case "rest_pattern":
-                        names = [_pattern_key(each) for each in step.node.named_children if each != within]
-                        return Without(held, frozenset(name for name in names if name is not None))
-                    case "pair_pattern":
-                        key = within.child_by_field_name("key")
-                        names_of = None if key is None else self.key(step.at(key), frame)
-                        name = next(iter(names_of)) if names_of and len(names_of) == 1 else None
-                    case _:
-                        name = _pattern_key(within)
-                if name is None:
-                    return Anything("which part is taken is known when it runs")
-                return self.get(held, name, name)
-            case "array_pattern":
-                if within.type == "rest_pattern":
-                    return held
-                held = self.look(held)
-                at = next((n for n, each in enumerate(step.node.named_children) if each == within), 0)
-                of = self.look(held.of) if isinstance(held, Listed) else None
-                if isinstance(of, Several) and of.every and at < len(of.values):
-                    return self.look(of.values[at])
-                return self.element(held)
-            case "assignment_pattern" | "object_assignment_pattern":
-                default = step.child("right")
-                given = [] if default is None else [self.value(default, frame)]
-                return either([held.of if isinstance(held, Maybe) else held, *given])
-            case _:
-                return held
-
-    def _origin(self, piece: Piece, frame: Frame) -> Value:
-        """What a whole pattern stands for: a variable, a parameter, what a loop goes through, a function."""
-        node, parent = piece.node, piece.node.parent
-        if parent is None:
-            return Anything("it is declared nowhere")
-        match parent.type:
-            case "variable_declarator":
-                return self._variable(piece.at(parent), frame)
-            case "for_in_statement" if parent.child_by_field_name("left") == node:
-                return self._looped(piece.at(parent), frame)
-            case "required_parameter" | "optional_parameter":
-                return calls.parameter(self, piece.at(parent), frame)
-            case "arrow_function" if parent.child_by_field_name("parameter") == node:
-                return calls.parameter(self, piece, frame)
-            case _ if parent.type in FUNCTIONS or parent.type == "generator_function_declaration":
-                return Code(piece.at(parent), frame)
-            case _ if parent.type in {"export_statement", "enum_declaration"}:
-                return self.value(piece, frame) if parent.type == "export_statement" else Anything("it is an enum")
-            case _:
-                return Anything(f"what `{brief(piece)}` is, is known when it runs")
-
-    def _variable(self, piece: Piece, frame: Frame) -> Value:
-        given, said = piece.child("value"), piece.child("type")
-        if given is None:
-            parent = piece.node.parent
-            if parent is not None and parent.parent is not None and parent.parent.type == "for_in_statement":
-                return self._looped(piece.at(parent.parent), frame)
-            return Several(())  # TypeScript sees to it that it is given something before it is used
-        found = self.value(given, frame)
-        if said is not None and is_vague(found):
-            declared = typed.read(self, said, frame)
-            return found if is_vague(declared) else declared
-        return found
-
-    def _looped(self, loop: Piece, frame: Frame) -> Value:
-        right = loop.child("right")
-        operator = loop.child("operator")
-        if right is None or (operator is not None and operator.text == "in"):
-            return SCALAR
-        found = self.value(right, frame)
-        return calls.rows(found) or self.element(found)
-
-    def changed(self, found: Value, declared: Piece, use: Piece, frame: Frame) -> Value:
-        """What became of a variable between its declaration and its use."""
-        if isinstance(found, Code | Context | Database):
-            return found
-        for change in flow.changes(declared, use):
-            after = self._after(found, change, frame)
-            if after is not None:
-                found = after if change.sure or change.what in _MAY_BE else either([found, after])
-        return found
-
-    def _keys(self, key: Piece | str | None, frame: Frame) -> frozenset[str] | None:
-        if isinstance(key, str):
-            return frozenset({key})
-        return None if key is None else texts(self.value(key, frame))
-
-    def _after(self, found: Value, change: flow.Change, frame: Frame) -> Value | None:
-        given = flow.argument_nodes(change.piece.node) if change.what in {"spread", "pushed"} else []
-        before = Entry(found, spread=True)
-        match change.what:
-            case "replaced":
-                return self.value(change.piece, frame)
-            case "set" | "unset":
-                keys = self._keys(change.key, frame)
-                if change.what == "unset":
-                    return Partial(found) if keys is None else Without(found, keys)
-                return Record((before, Entry(Later(change.piece, frame), keys, sure=change.sure)), str(change.piece))
-            case "spread":
-                parts: list[Value] = [Later(change.piece.at(each), frame) for each in given[1:]]
-                more = [Entry(each if change.sure else Maybe(each), spread=True) for each in parts]
-                return Record((before, *more), str(change.piece))
-            case "pushed":
-                new = [
-                    self.element(self.value(change.piece.at(_first(each)), frame))
-                    if each.type == "spread_element"
-                    else Later(change.piece.at(each), frame)
-                    for each in given
-                ]
-                if not isinstance(found, Listed):
-                    return None
-                old = self.look(found.of)
-                values = old.values if isinstance(old, Several) and old.every else (old,)
-                held = (*values, *new)
-                return Listed(held[0] if len(held) == 1 else Several(held, every=True))
-            case "given":
-                return calls.after_call(self, found, change, frame)
-
-
-def brief(piece: Piece) -> str:
-    """The source of an expression, short enough for a sentence."""
-    said = " ".join(text(unwrap(piece.node)).split())
-    return said if len(said) <= 40 else said[:37] + "..."
-
-
-_MAY_BE: Final = {"given", "pushed", "set", "spread"}
-"""Changes that say of themselves if they are made in any case; what is pushed in one case counts like all others."""
-
-_PATTERNS: Final = {
-    "array_pattern",
-    "assignment_pattern",
-    "object_assignment_pattern",
-    "object_pattern",
-    "pair_pattern",
-    "rest_pattern",
-}
-
 
 def _first(node: Node) -> Node:
     """What a prefix or a pair of parentheses is about."""
     return next((each for each in node.named_children if each.type != "comment"), node)
-
-
-def _pattern_key(node: Node) -> str | None:
-    match node.type:
-        case "shorthand_property_identifier_pattern":
-            return text(node)
-        case "pair_pattern":
-            key = node.child_by_field_name("key")
-            return None if key is None else string(key) or text(key)
-        case "object_assignment_pattern":
-            left = node.child_by_field_name("left")
-            return None if left is None else text(left)
-        case _:
-            return None

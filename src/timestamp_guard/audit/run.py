@@ -25,6 +25,7 @@ from .reader import Reader
 from .rules import judged
 from .settings import Settings
 from .sites import Tracked, sites
+from .unused import Export, Use, unused, uses, validators
 
 if TYPE_CHECKING:
     from ..convex.schema import Schema
@@ -42,8 +43,8 @@ class _Read:
     sites: tuple[Site, ...] = ()
     findings: tuple[Finding, ...] = ()
     problems: tuple[Problem, ...] = ()
-    exports: tuple[project.Export, ...] = ()
-    uses: tuple[project.Use, ...] = ()
+    exports: tuple[Export, ...] = ()
+    uses: tuple[Use, ...] = ()
     exemptions: tuple[Exemption, ...] = ()
 
 
@@ -110,13 +111,13 @@ def _read_one(reader: Reader, tracked: Tracked, path: Path) -> _Read:
         return _Read(problems=(Problem(name, 0, str(problem)),))
     module = evolve(module, name=name)  # a link to a file is told by its own name
     source = module.root.text or b""
-    uses = tuple(project.uses(folder, module))
+    used = tuple(uses(folder, module))
     findings = list(project.not_bundled(module))
     if findings or is_test(name, source):
         # A test of Convex functions that is never deployed is no test: it is told what it would store.
         zeros = (*project.commands(module), *project.zeros(module, tracked.settings.updated)) if findings else ()
         said, wrong = _exemptions(module)
-        return _Read(findings=(*findings, *zeros), problems=wrong, uses=uses, exemptions=said)
+        return _Read(findings=(*findings, *zeros), problems=wrong, uses=used, exemptions=said)
     found = list(sites(reader, module, tracked))
     written = tuple(site for site, _ in found)
     findings += judged(written, tracked)
@@ -128,8 +129,8 @@ def _read_one(reader: Reader, tracked: Tracked, path: Path) -> _Read:
         written,
         tuple(findings),
         (*faults, *wrong),
-        tuple(project.validators(module)),
-        uses,
+        tuple(validators(module)),
+        used,
         said,
     )
 
@@ -150,9 +151,7 @@ def _together(found: Iterable[_Read], settings: Settings, problems: list[Problem
             [*(one.file for one in each.findings), *(one.file for one in each.exports)], each.exemptions
         )
     findings = [one for each in found for one in each.findings]
-    findings += project.unused(
-        (one for each in found for one in each.exports), (one for each in found for one in each.uses)
-    )
+    findings += unused((one for each in found for one in each.exports), (one for each in found for one in each.uses))
     kept = [
         each
         for each in findings

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ..convex.typescript import Piece
 
 __all__ = [
+    "FUNCTIONS",
     "NOTHING",
     "SCALAR",
     "Anything",
@@ -207,6 +208,9 @@ Value: TypeAlias = (
 
 _SIMPLE: Final = (Anything, Context, Database, Ids, Nothing, Query, Row, Scalar)
 NOTHING: Final = Nothing()
+FUNCTIONS: Final = {"arrow_function", "function_declaration", "function_expression", "method_definition"}
+"""The nodes that are functions."""
+
 SCALAR: Final = Scalar()
 
 
