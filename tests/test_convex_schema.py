@@ -63,6 +63,16 @@ class TestRead:
 
         assert "schema.ts" == read_schema(tmp_path / place).file
 
+    def test_configured(self, tmp_path: Path) -> None:
+        """
+        The folder that convex.json names is looked into.
+        """
+        (tmp_path / "src" / "functions").mkdir(parents=True)
+        (tmp_path / "convex.json").write_text('{"functions": "src/functions/"}')
+        schema(tmp_path / "src" / "functions", "export default defineSchema({});")
+
+        assert [] == list(read_schema(tmp_path).problems)
+
     @pytest.mark.parametrize(
         ("place", "said"),
         [
@@ -101,17 +111,29 @@ class TestUnknown:
             ),
             ("{ ...theirs, updatedAt: v.number() }", {"updatedAt"}, set(), "comes from the package 'somewhere'"),
             ("{ updatedAt: theirs.updatedAt }", set(), {"updatedAt"}, "comes from the package 'somewhere'"),
+            ("{ updatedAt: half.updatedAt }", set(), {"updatedAt"}, "from the package 'somewhere'"),
             ("{ updatedAt: theirs.make() }", set(), {"updatedAt"}, "comes from the package 'somewhere'"),
             ("{ updatedAt: v.union(v.number(), theirs) }", set(), {"updatedAt"}, "no validator"),
             ("{ updatedAt: v.date() }", set(), {"updatedAt"}, "schema.ts:2: v.date() is no validator that is known"),
             ("{ updatedAt: on ? v.number() : v.string() }", set(), {"updatedAt"}, "is known when it runs"),
+            (
+                "{ updatedAt: v.number(), ...(on ? { a: v.string() } : undefined) }",
+                {"updatedAt"},
+                {"a"},
+                "is known when it runs",
+            ),
+            ("{ updatedAt: v.number(), ...(on ? theirs : {}) }", set(), {"updatedAt"}, "from the package 'somewhere'"),
             ("{ a: v.number(), [process.env.NAME!]: v.string() }", set(), {"a"}, "a key is known when it runs"),
             ("{ ...Object.fromEntries(list) }", set(), set(), "Object.fromEntries(list) is known when it runs"),
             ("later", set(), set(), "schema.ts:2: later is given another value here"),
             ("looped", set(), set(), "looped goes in a circle"),
             ("theirs", set(), set(), "comes from the package 'somewhere'"),
+            ("{ ...empty() }", set(), set(), "what empty() gives is known when it runs"),
+            ("{ ...promised() }", set(), set(), "what promised() gives is known when it runs"),
             ("made()", set(), set(), "what made() gives is known when it runs"),
             ("v.object({ updatedAt: v.number() }).pick(...list)", set(), set(), "is known when it runs"),
+            ("v.object({ ...theirs }).pick('updatedAt')", set(), {"updatedAt"}, "from the package 'somewhere'"),
+            ("v.object({ ...theirs, a: v.number() }).omit('a')", set(), set(), "from the package 'somewhere'"),
             ("v.object({ updatedAt: v.number() }).omit(...list)", set(), {"updatedAt"}, "is known when it runs"),
             ("v.object({ updatedAt: v.number() }).merge({})", set(), set(), "cannot be read"),
         ],
@@ -124,13 +146,78 @@ class TestUnknown:
             tmp_path,
             f"defineTable({document}) }});"
             'import theirs from "somewhere"; declare const list: any, on: boolean;'
-            "let later = {}; later = { a: v.number() }; const looped = { ...looped };"
+            "let later = {}; later = { a: v.number() }; function empty() {} const promised = async () => ({ a: v.number() }); const half = { ...theirs }; const looped = { ...looped };"
             "function made() { if (on) { return {}; } return { a: v.any() }; } void ({",
         )
 
         assert set(fields) == set(found.fields)
         assert untyped == found.untyped
         assert any(said in each for each in found.unknown), found.unknown
+
+    @pytest.mark.parametrize(
+        ("definition", "fields", "untyped", "said"),
+        [
+            (
+                "defineTable(v.union(v.object({ a: v.number(), updatedAt: v.number() }), theirs))",
+                set(),
+                {"a", "updatedAt"},
+                "updatedAt: a member of the union may have it, of whatever type",
+            ),
+            (
+                "defineTable(v.union(v.object({ updatedAt: v.number() }), v.object({ updatedAt: theirs })))",
+                set(),
+                {"updatedAt"},
+                "from the package 'somewhere'",
+            ),
+            ("defineTable({ updatedAt: v.number() }).staged(theirs)", {"updatedAt"}, set(), "staged: "),
+            ("defineTable(theirs).staged({ updatedAt: v.number() })", set(), set(), "from the package 'somewhere'"),
+            (
+                "defineTable(v.union(v.object({}))).staged({ a: v.number() })",
+                set(),
+                set(),
+                "staged: schema.ts:2: changes",
+            ),
+            ("defineTable({ updatedAt: v.number() }).migrated()", set(), set(), "cannot be read"),
+            ("defineTable()", set(), set(), "defineTable is given nothing"),
+            ("defineEnt({ a: v.string() }).edge('b', theirs)", set(), set(), "from the package 'somewhere'"),
+            ("defineEnt(theirs).field('updatedAt', v.number())", set(), set(), "from the package 'somewhere'"),
+            (
+                "defineTable({ updatedAt: { a: v.number() } })",
+                set(),
+                {"updatedAt"},
+                "an object stands where a validator",
+            ),
+            ("defineTable({ updatedAt: all.other })", set(), {"updatedAt"}, "from the package 'elsewhere'"),
+            ("defineTable({ updatedAt: v.number(), ...all })", set(), {"updatedAt"}, "exports all of 'elsewhere'"),
+            ("defineTable({ updatedAt: partial(theirs) })", set(), {"updatedAt"}, "from the package 'somewhere'"),
+            ("defineTable({ updatedAt: vRequired() })", set(), {"updatedAt"}, "is given too little"),
+        ],
+    )
+    def test_table(self, tmp_path: Path, definition: str, fields: set[str], untyped: set[str], said: str) -> None:
+        """
+        The same holds of unions, of what is staged, of ents and of helpers.
+        """
+        found = table(
+            tmp_path,
+            f"{definition} }});"
+            'import theirs from "somewhere"; import * as all from "./all"; import { defineEnt } from "convex-ents";'
+            'import { partial, vRequired } from "convex-helpers/validators"; void ({',
+            all='export * from "elsewhere";',
+        )
+
+        assert fields == set(found.fields)
+        assert untyped == found.untyped
+        assert any(said in each for each in found.unknown), found.unknown
+
+    def test_options(self, tmp_path: Path) -> None:
+        """
+        Whether it is validated is said to be unknown where the options are.
+        """
+        found = schema(tmp_path, 'import o from "somewhere"; export default defineSchema({}, { schemaValidation: o });')
+
+        assert ["whether it is validated is not known: default comes from the package 'somewhere'"] == [
+            each.said for each in found.problems
+        ]
 
     def test_package_tables(self, tmp_path: Path) -> None:
         """
@@ -206,6 +293,23 @@ class TestUnknown:
         found = table(tmp_path, f"defineTable({{ updatedAt: {'v.optional(' * 5_000}v.number(){')' * 5_000} }})")
 
         assert {"updatedAt"} == found.untyped
+
+    @pytest.mark.parametrize(
+        "source",
+        [
+            "const f = (x) => ({ ...f(x), ...f(x) }); const made = f({});",
+            "".join(f"const a{n} = {{ ...a{n + 1}, ...a{n + 1} }};" for n in range(60)) + "const a60 = {}, made = a0;",
+            "".join(f"const a{n} = (x) => ({{ ...a{n + 1}(x), ...a{n + 1}(x) }});" for n in range(30))
+            + "const a30 = (x) => x; const made = a0({});",
+        ],
+    )
+    def test_endless(self, tmp_path: Path, source: str) -> None:
+        """
+        What doubles with every step ends soon, in what is read or in what is said to be unknown.
+        """
+        found = schema(tmp_path, f"{source} export default defineSchema({{ pages: defineTable(made) }});")
+
+        assert {} == found.tables["pages"].fields
 
 
 class TestEncodings:

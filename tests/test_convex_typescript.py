@@ -80,6 +80,8 @@ def test_entries(tmp_path: Path) -> None:
     [
         ("const x = 1; x", "1"),
         ("let x = 1; x", "1"),
+        ("const x = 1; { const x = 2; x.a = 3; } x", "1"),
+        ("const x = {}; const y = Object.assign({}, x); x", "{}"),
         ("const y = 1; const x = y as any; x", "1"),
         ("import { x } from './lib/a'; x", "{ deep: 'a' }"),
         ("import { x as y } from './lib/a.js'; y", "{ deep: 'a' }"),
@@ -120,6 +122,11 @@ def test_names(tmp_path: Path, main: str, found: str) -> None:
         ("import { x } from './other'; x", "other.ts: exports no x"),
         ("let x = 1; x = 2; x", "main.ts:1: x is given another value here"),
         ("const x = {a: 1}; x.b = 2; x", "main.ts:1: x is given another value here"),
+        ("const x = {}; delete x.a; x", "main.ts:1: x is given another value here"),
+        ("const x = []; x.push(1); x", "main.ts:1: x is given another value here"),
+        ("const x = {}; Object.assign(x, { a: 1 }); x", "main.ts:1: x is given another value here"),
+        ("import x from './star'; x", "star.ts: exports no default"),
+        ("const { x = 1 } = {}; x", "main.ts:1: what x is, is known when it runs"),
         ("declare const x: number; x", "main.ts:1: what x is, is known when it runs"),
         ("const x = y; const y = x; x", "main.ts:1: x goes in a circle"),
         ("import { a } from './circle'; a", "circle.ts: a is exported in a circle"),
@@ -133,11 +140,45 @@ def test_unknown(tmp_path: Path, main: str, said: str) -> None:
     """
     What cannot be known without running the code is said, with its place and why.
     """
-    files = folder(tmp_path, main=main, other="export const y = 1;", circle="export { a } from './circle';")
+    files = folder(
+        tmp_path,
+        main=main,
+        other="export const y = 1; export default 2;",
+        star="export * from './other';",
+        circle="export { a } from './circle';",
+    )
     reached = files.follow(last(files))
 
     assert isinstance(reached, Unknown), reached
     assert said == reached.said
+
+
+def test_circle_of_files(tmp_path: Path) -> None:
+    """
+    Files may import each other, as long as no name leads back to itself.
+    """
+    files = folder(
+        tmp_path,
+        main="import { b } from './b'; export const a = 1; export { b }; b",
+        b="import { a } from './main'; export const b = a;",
+    )
+    reached = files.follow(last(files))
+
+    assert isinstance(reached, Piece), reached
+    assert "1" == reached.text
+
+
+def test_above(tmp_path: Path) -> None:
+    """
+    A file above the folder is read too, and called by the way that leads there.
+    """
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared" / "x.ts").write_text("export const x = 1;", "utf-8")
+    files = folder(tmp_path / "convex", main="import { x } from '../shared/x'; x")
+    reached = files.follow(last(files))
+
+    assert isinstance(reached, Piece), reached
+    assert "../shared/x.ts:1" == str(reached)
 
 
 def test_packages(tmp_path: Path) -> None:

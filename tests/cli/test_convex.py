@@ -4,11 +4,13 @@ Convex apps on the command line.
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from .conftest import Cli
+from .conftest import ENVIRONMENT, Cli
 
 HEAD = 'import { defineSchema, defineTable } from "convex/server";\nimport { v } from "convex/values";\n'
 SOUND = "services: defineTable({ name: v.string(), updatedAt: v.number() })"
@@ -152,6 +154,21 @@ class TestSchema:
         found = cli("convex", "schema", *words)
 
         assert (2, "", f"timestamp-guard: {said}\n") == (found.code, found.out, found.err)
+
+
+def test_extra(app: Path) -> None:
+    """
+    Without the parser, one sentence says what to install.
+    """
+    write(app, SOUND)
+    code = "import sys; sys.modules['tree_sitter_typescript'] = None; from timestamp_guard.cli import main; sys.exit(main())"
+
+    done = subprocess.run(
+        [sys.executable, "-c", code, "convex", "schema"], env=ENVIRONMENT, capture_output=True, text=True, check=False
+    )
+
+    said = "timestamp-guard: reading TypeScript needs the extra 'convex': python -m pip install 'timestamp-guard[convex]'\n"
+    assert (2, "", said) == (done.returncode, done.stdout, done.stderr)
 
 
 def test_alone(cli: Cli) -> None:

@@ -33,7 +33,10 @@ from .values import (
 __all__ = ["Evaluator"]
 
 _DEPTH: Final = 40
-"""How many functions may call each other: more of them go in a circle."""
+"""How many functions may call each other."""
+
+_CALLS: Final = 5_000
+"""How many calls, and names inside of functions, are worked out: more of them are without end."""
 
 _FUNCTIONS: Final = {"arrow_function", "function_declaration", "function_expression", "method_definition"}
 _HARMLESS: Final = {
@@ -50,8 +53,9 @@ class Evaluator:
 
     def __init__(self, folder: Folder) -> None:
         self.folder = folder
-        self._calls = 0
+        self._calls = self._depth = self._circles = 0
         self._reading: set[tuple[str, int]] = set()
+        self._read: dict[tuple[str, int], Value] = {}
 
     def value(self, piece: Piece, frame: Frame | None = None) -> Value:
         """What an expression stands for."""
@@ -69,13 +73,18 @@ class Evaluator:
         given = (frame or {}).get(where)
         if given is not None:
             return given
-        if where in self._reading:
+        if not frame and where in self._read:
+            return self._read[where]
+        self._calls += bool(frame)
+        if where in self._reading or self._calls > _CALLS:
+            self._circles += 1
             return Unknown(f"{bound.declared}: {bound.declared.brief} goes in a circle")
         if bound.value is None:
             return Unknown(f"{bound.declared}: what {bound.declared.brief} is, is known when it runs")
         changed = self.folder.assignments(bound.declared)
         if changed:
             return Unknown(f"{changed[0]}: {bound.declared.text} is given another value here")
+        circles = self._circles
         self._reading.add(where)
         try:
             value = self.value(bound.value, frame)
@@ -83,6 +92,8 @@ class Evaluator:
             self._reading.remove(where)
         for key in bound.path:
             value = self.part(value, key, bound.declared)
+        if not frame and circles == self._circles:  # in the midst of a circle, it is not known yet
+            self._read[where] = value
         return value
 
     def part(self, owner: Value, key: str, asked: Piece) -> Value:
@@ -107,12 +118,13 @@ class Evaluator:
     def called(self, function: Value, arguments: Sequence[Value], asked: Piece) -> Value:
         """What a call gives."""
         match function:
-            case Function() if self._calls < _DEPTH:
+            case Function() if self._depth < _DEPTH and self._calls < _CALLS:
                 self._calls += 1
+                self._depth += 1
                 try:
                     return self._applied(function, arguments, asked)
                 finally:
-                    self._calls -= 1
+                    self._depth -= 1
             case Method(Array() as array, "map") if len(arguments) == 1:
                 return Array(tuple(self.called(arguments[0], [item], asked) for item in array.items))
             case Method():
@@ -172,9 +184,14 @@ class Evaluator:
     def _spread(self, piece: Piece, frame: Frame) -> Record:
         """What is spread, as an object."""
         inner = piece.at(unwrap(piece.node))
+        said = f"{inner}: {inner.brief} is known when it runs"
         operator, right = inner.child("operator"), inner.child("right")
         if operator is not None and operator.text == "&&" and right is not None:
-            return self._spread(right, frame).or_nothing(f"{piece}: {piece.brief} is known when it runs")
+            return self._spread(right, frame).or_nothing(said)
+        one, other = inner.child("consequence"), inner.child("alternative")
+        if one is not None and other is not None:
+            both = either(self._spread(one, frame), self._spread(other, frame), said)
+            return both if isinstance(both, Record) else Record(unread=(said,))
         value = self.value(piece, frame)
         match value:
             case Record():
@@ -232,12 +249,9 @@ class Evaluator:
         if function is None or arguments is None or arguments.node.type != "arguments":
             return Unknown(f"{piece}: {piece.brief} cannot be read")
         given = list(self._items(arguments, frame))
-        if text(unwrap(function.node)).startswith("Object.") and isinstance(self._global(function), Unknown):
+        if text(unwrap(function.node)).startswith("Object."):
             return packages.of_object(function.text.removeprefix("Object."), given, piece)
         return self.called(self.value(function, frame), given, piece)
-
-    def _global(self, function: Piece) -> Bound:
-        return self.folder.binding(function.child("object") or function)
 
     def _applied(self, function: Function, arguments: Sequence[Value], asked: Piece) -> Value:
         """A function whose body is an expression, or constants and a `return`."""

@@ -4,19 +4,30 @@ Which file an import means, as a bundler looks for it.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeAlias
 
 from .typescript import SUFFIXES, Piece, find, parse, string
 
-__all__ = ["locate"]
+__all__ = ["Aliases", "locate"]
 
 
-def locate(importer: Path, source: str) -> Path | None:
-    """The file that the text after `from` means in the file *importer*; None for a package, and for what is not there."""
+Aliases: TypeAlias = list[tuple[Path, str, list[str]]]
+"""Where names lead: the folder to start from, a pattern, and what it may stand for."""
+
+
+def locate(importer: Path, source: str, known: dict[Path, Aliases]) -> Path | None:
+    """
+    The file that the text after `from` means in the file *importer*; None for a package, and for what is not there.
+
+    *known* keeps what each folder's tsconfig.json says, for the next time.
+    """
     if not source.startswith("."):
-        return _aliased(importer.parent, source)
+        folder = importer.parent
+        if folder not in known:
+            known[folder] = _aliases(folder)
+        return _aliased(known[folder], source)
     path = importer.parent / source
     return _index(path) if source.rpartition("/")[2] in {"", ".", ".."} else _file(path)
 
@@ -40,9 +51,9 @@ def _index(folder: Path) -> Path | None:
     return next((found for suffix in SUFFIXES if (found := folder / f"index{suffix}").is_file()), None)
 
 
-def _aliased(folder: Path, source: str) -> Path | None:
+def _aliased(aliases: Aliases, source: str) -> Path | None:
     """The file that `paths` or `baseUrl` of the nearest tsconfig.json make of a name that looks like a package."""
-    for base, pattern, targets in _aliases(folder):
+    for base, pattern, targets in aliases:
         before, star, after = pattern.partition("*")
         if not (source.startswith(before) and source.endswith(after) if star else source == pattern):
             continue
@@ -54,9 +65,8 @@ def _aliased(folder: Path, source: str) -> Path | None:
     return None
 
 
-@functools.cache
-def _aliases(folder: Path) -> list[tuple[Path, str, list[str]]]:
-    """Where names lead: the folder to start from, a pattern, and what it may stand for."""
+def _aliases(folder: Path) -> Aliases:
+    """What the nearest tsconfig.json says, at or above a folder; what that one extends is not read."""
     config = next(
         (each / "tsconfig.json" for each in (folder, *folder.parents) if (each / "tsconfig.json").is_file()), None
     )

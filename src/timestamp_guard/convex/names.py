@@ -8,6 +8,7 @@ What cannot be known is an :class:`Unknown` with its reason, and never a guess.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from attrs import evolve, frozen
 
 from ..errors import UsageError
-from .modules import locate
+from .modules import Aliases, locate
 from .scopes import DECLARATIONS, NAMES, SCOPES, Binding, Declared, Imported, declared, exports
 from .typescript import Module, Piece, find, read, string, text, unwrap
 
@@ -27,7 +28,14 @@ __all__ = ["Binding", "Bound", "Entry", "Folder", "Outside", "Unknown", "Whole"]
 _STEPS: Final = 64
 """How far names are followed: what is farther goes in a circle."""
 
-_ASSIGNMENTS: Final = ("assignment_expression", "augmented_assignment_expression", "update_expression")
+_ASSIGNMENTS: Final = (
+    "assignment_expression",
+    "augmented_assignment_expression",
+    "call_expression",
+    "unary_expression",
+    "update_expression",
+)
+_CHANGING: Final = {"copyWithin", "fill", "pop", "push", "reverse", "shift", "sort", "splice", "unshift"}
 
 
 @frozen
@@ -76,6 +84,7 @@ class Folder:
         self.root = root
         self._modules: dict[Path, Module] = {}
         self._located: dict[tuple[Path, str], Path | None] = {}
+        self._aliases: dict[Path, Aliases] = {}
         self._scopes: dict[tuple[Path, int], Mapping[str, Declared]] = {}
         self._assignments: dict[Path, Mapping[str, list[tuple[Piece, Piece]]]] = {}
 
@@ -144,7 +153,7 @@ class Folder:
         """The file that is meant by the text after `from` in a *module*; None for a package, and for what is not there."""
         key = (module.path.parent, source)
         if key not in self._located:
-            self._located[key] = locate(module.path, source)
+            self._located[key] = locate(module.path, source, self._aliases)
         return self._located[key]
 
     def follow(self, piece: Piece) -> Piece | Whole | Outside | Unknown:
@@ -156,7 +165,11 @@ class Folder:
         return self._follow(piece, _STEPS)
 
     def assignments(self, declared: Piece) -> list[Piece]:
-        """The assignments to a name, or to a part of what it holds (`name.key = ...`), as expressions."""
+        """
+        What changes a name, or what it holds, as expressions.
+
+        Assignments (`name = ...`, `name.key = ...`), `delete name.key`, `name.push(...)`, `Object.assign(name, ...)`.
+        """
         found = []
         for name, each in self._assigned(declared.module).get(declared.text, ()):
             bound = self.binding(name)
@@ -169,7 +182,7 @@ class Folder:
         if module.path not in self._assignments:
             found: dict[str, list[tuple[Piece, Piece]]] = {}
             for each in find(Piece(module, module.root), *_ASSIGNMENTS):
-                left = each.child("left") or each.child("argument")
+                left = _changed(each)
                 while left is not None and unwrap(left.node).type in {"member_expression", "subscript_expression"}:
                     left = left.at(unwrap(left.node)).child("object")
                 if left is not None:
@@ -205,10 +218,8 @@ class Folder:
     # -- Below -----------------------------------------------------------------
 
     def _name(self, path: Path) -> str:
-        try:
-            return path.relative_to(self.root.resolve()).as_posix()
-        except ValueError:
-            return path.as_posix()
+        """A path as people are told it: from the folder, upwards too."""
+        return Path(os.path.relpath(path, self.root.resolve())).as_posix()
 
     def _key(self, key: Piece) -> str | None:
         match key.node.type:
@@ -341,6 +352,22 @@ class Folder:
 
 
 Seen: TypeAlias = frozenset[tuple[Path, str]]
+
+
+def _changed(piece: Piece) -> Piece | None:
+    """What an expression changes, if it changes anything."""
+    if piece.node.type == "unary_expression":
+        operator = piece.child("operator")
+        return piece.child("argument") if operator is not None and operator.text == "delete" else None
+    if piece.node.type != "call_expression":
+        return piece.child("left") or piece.child("argument")
+    function, arguments = piece.child("function"), piece.child("arguments")
+    if function is None or arguments is None or function.node.type != "member_expression":
+        return None
+    if function.text == "Object.assign":
+        return next((arguments.at(node) for node in arguments.node.named_children if node.type != "comment"), None)
+    method = function.child("property")
+    return function.child("object") if method is not None and method.text in _CHANGING else None
 
 
 def _number(written: str) -> str | None:

@@ -212,6 +212,8 @@ def _staged(document: Value, changes: Value, asked: Piece) -> Value:
         return object_of(changes, asked)
     if not isinstance(document, Validator):
         return Unknown(why(document, asked))
+    if document.kind not in {"object", "any"}:
+        return Unknown(f"{asked}: changes to a union are not staged by field, but by a whole validator")
     merged = (document.fields if document.kind == "object" else Record()).spread(changes)
     kept = {key: value for key, value in merged.entries.items() if value != NOTHING}
     return Validator("object", fields=evolve(merged, entries=kept))
@@ -233,7 +235,7 @@ def _helper_partial(value: Value, asked: Piece) -> Value:
 
 
 def _with_fields(value: Value, more: Value, asked: Piece) -> Value:
-    """A validator with more fields; of two of one name, the one that is required holds."""
+    """A validator with more fields; of two of one name, the first holds unless only the other is required."""
     made = object_of(value, asked)
     if not isinstance(made, Validator):
         return made
@@ -243,9 +245,7 @@ def _with_fields(value: Value, more: Value, asked: Piece) -> Value:
     added = fields_of(more, asked)
     for key, validator in added.entries.items():
         there = fields.entries.get(key)
-        if isinstance(there, Validator) and not there.optional:
-            continue
-        if isinstance(there, Validator) and isinstance(validator, Validator) and validator.optional:
+        if isinstance(there, Validator) and not (there.optional and _is_required(validator)):
             continue
         fields = fields.put(key, validator)
     return Validator("object", fields=evolve(fields, unread=(*fields.unread, *added.unread)))
@@ -265,6 +265,10 @@ def _helper_table(arguments: Arguments, asked: Piece) -> Value:
             "_id": Validator("id"),
         }
     )
+
+
+def _is_required(value: Value) -> bool:
+    return isinstance(value, Validator) and not value.optional
 
 
 def _required(value: Value, asked: Piece) -> Value:
@@ -293,4 +297,7 @@ _KNOWN: Final[Mapping[tuple[str, str], Callable[[Arguments, Piece], Value]]] = {
 }
 """What a function makes of its arguments; where there are too few of them, nothing is known."""
 
-_CONSTANTS: Final[Mapping[tuple[str, str], Value]] = {("convex-helpers", "deprecated"): _ANYTHING}
+_CONSTANTS: Final[Mapping[tuple[str, str], Value]] = {
+    ("convex-helpers", "deprecated"): _ANYTHING,
+    ("convex-helpers", "vSessionId"): Validator("string"),
+}

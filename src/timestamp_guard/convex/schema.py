@@ -6,6 +6,7 @@ What cannot be read is said (`Table.unknown`, `Schema.problems`), and never gues
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -95,7 +96,8 @@ class Schema:
 
 def read_schema(folder: Path) -> Schema:
     """
-    Read the schema of the app in *folder*: the `convex` folder, the one that holds it, or the file of the schema itself.
+    Read the schema of the app in *folder*: the `convex` folder (or what convex.json calls so), the one that holds it,
+    or the file of the schema itself.
 
     Raises:
         UsageError: there is no schema.
@@ -159,13 +161,24 @@ def encodings_of(table: Table, sample: Mapping[str, Iterable[Any]] | None = None
 def _schema_file(folder: Path) -> Path:
     if folder.is_file():
         return folder
-    looked = [base / name for base in (folder, folder / "convex") for name in _NAMES]
+    functions = folder / _functions(folder)
+    looked = [base / name for base in (folder, functions) for name in _NAMES]
     found = next((path for path in looked if path.is_file()), None)
     if found is None:
         if not folder.exists():
             raise UsageError(f"there is no folder {folder}")
-        raise UsageError(f"no schema.ts in {folder}, nor in {folder / 'convex'}: name the folder of the functions")
+        raise UsageError(f"no schema.ts in {folder}, nor in {functions}: name the folder of the functions")
     return found
+
+
+def _functions(folder: Path) -> str:
+    """Where an app keeps its functions: convex.json may say another folder than `convex`."""
+    try:
+        said = json.loads((folder / "convex.json").read_bytes())
+    except (OSError, ValueError):
+        return "convex"
+    named = said.get("functions") if isinstance(said, dict) else None
+    return named if isinstance(named, str) else "convex"
 
 
 def _table(name: str, made: Made) -> Table:

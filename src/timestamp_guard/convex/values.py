@@ -106,7 +106,8 @@ class Record:
         entries = dict(self.entries)
         if other.unread:
             entries = dict.fromkeys(entries, Unknown(f"{other.unread[0]}, and it may replace what stands before it"))
-        return evolve(self, entries={**entries, **other.entries}, unread=(*self.unread, *other.unread))
+        unread = tuple(dict.fromkeys((*self.unread, *other.unread)))
+        return evolve(self, entries={**entries, **other.entries}, unread=unread)
 
     def or_nothing(self, said: str) -> Self:
         """The object, or an empty one, as is known when it runs."""

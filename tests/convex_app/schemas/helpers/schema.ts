@@ -3,6 +3,7 @@ import { v } from "convex/values";
 
 import { deprecated, literals, nullable, partial, pretend, pretendRequired, vRequired, brandedString } from "convex-helpers/validators";
 import { withSystemFields, addFieldsToValidator } from "convex-helpers/validators";
+import { vSessionId } from "convex-helpers/server/sessions";
 const fields = { title: v.string(), updatedAt: v.optional(v.number()) };
 export default defineSchema({
   nullable: defineTable({ updatedAt: nullable(v.number()), status: literals("a", "b", 1, true) }),
@@ -16,6 +17,8 @@ export default defineSchema({
   addedToUnion: defineTable(
     addFieldsToValidator(v.union(v.object({ a: v.string() }), v.object({ b: v.string() })), { updatedAt: v.number() }),
   ),
+  first: defineTable(addFieldsToValidator({ updatedAt: v.union(v.number()) }, { updatedAt: v.union(v.string()) })),
   kept: defineTable(addFieldsToValidator({ updatedAt: v.number() }, { updatedAt: v.optional(v.number()) })),
+  sessions: defineTable({ sessionId: vSessionId, updatedAt: v.number() }),
   copied: defineTable({ doc: v.object(withSystemFields("added", fields)), updatedAt: v.number() }),
 });
