@@ -138,7 +138,12 @@ def test_above(tmp_path: Path) -> None:
     (tmp_path / "src").mkdir()
     (tmp_path / "src" / "b.ts").write_text(GOOD, "utf-8")
 
-    assert ["convex/a.ts"] == [each.file for each in audit(tmp_path).sites]
+    assert [("convex/a.ts", "pages")] == [(each.file, each.table) for each in audit(tmp_path).sites]
+
+    (tmp_path / "convex").rename(tmp_path / "backend")
+    (tmp_path / "convex.json").write_text('{"functions": "backend"}', "utf-8")
+
+    assert ["backend/a.ts"] == [each.file for each in audit(tmp_path).sites]
 
 
 @pytest.mark.parametrize(

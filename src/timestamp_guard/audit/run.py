@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from attrs import evolve, frozen
 
 from ..convex.names import Folder
-from ..convex.schema import read_schema
+from ..convex.schema import functions_of, read_schema, schema_file
 from ..convex.typescript import Module
 from ..errors import UsageError
 from . import project
@@ -68,7 +68,7 @@ def audit(folder: Path | str, settings: Settings | None = None, *, processes: in
             f"no table of {folder} has a field {settings.updated!r}; name the field with --updated, or the tables that "
             f"will have it with --table"
         )
-    paths = files(_functions(folder))
+    paths = files(functions_of(schema_file(folder)))
     processes = min(processes, len(paths) // _WORTH + 1)
     if processes == 1:
         found = _read_all(folder, schema, settings, paths)
@@ -87,12 +87,6 @@ def audit(folder: Path | str, settings: Settings | None = None, *, processes: in
     return _together(
         found, settings, [Problem(each.file, each.line, each.said) for each in schema.problems], len(paths)
     )
-
-
-def _functions(folder: Path) -> Path:
-    """The folder itself, or `convex` in it, wherever the schema is."""
-    own = any((folder / name).exists() for name in ("schema", "schema.js", "schema.ts"))
-    return folder if own or not (folder / "convex").is_dir() else folder / "convex"
 
 
 def _read_all(folder: Path, schema: Schema, settings: Settings, paths: Sequence[Path]) -> list[_Read]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from ..convex.names import Binding
+from ..convex.schema import schema_file
 from ..convex.typescript import Module, Piece, find, string, text, unwrap
 from . import flow
 from .values import (
@@ -52,10 +53,7 @@ def read(reader: Reader, piece: Piece, frame: Frame) -> Value:
 
 def document(reader: Reader, table: str) -> Value:
     """What the validator of a table lets through."""
-    schema = reader.folder.root / reader.schema.file
-    if not schema.is_file():
-        return Anything("its schema is elsewhere")
-    module = reader.folder.module(schema)
+    module = reader.folder.module(schema_file(reader.folder.root))
     bound = reader.folder.exported(module, "default")
     made = reader.folder.follow(bound.value) if isinstance(bound, Binding) and bound.value is not None else None
     if not isinstance(made, Piece) or made.node.type != "call_expression":
