@@ -117,4 +117,5 @@ m15  replace  services      yes  sets           spread of a row that may be null
 m16  patch    services      yes  omits          casts everywhere
 m17  patch    services      yes  omits          the id from a field of a row
 m18  patch    pillarPages   yes  indeterminate  the value from a field that is optional
+m19  patch    services      yes  omits          an array of rows that is filtered step by step
 """

@@ -219,8 +219,7 @@ def either(values: Iterable[Value]) -> Value:
     kept: list[Value] = []
     for each in values:
         for one in each.values if isinstance(each, Several) and not each.every else (each,):
-            # What is put together from parts is only told apart as a whole: its parts may be many.
-            if not any(one is other or (isinstance(one, _SIMPLE) and one == other) for other in kept):
+            if not any(_same(one, other) for other in kept):
                 kept.append(one)
     if len(kept) == 1:
         return kept[0]
@@ -229,6 +228,13 @@ def either(values: Iterable[Value]) -> Value:
     if not kept:
         return NOTHING
     return Several(tuple(kept))
+
+
+def _same(one: Value, other: Value) -> bool:
+    """Whether two values are known to be one; what has many parts is not compared by them, as they may be shared."""
+    while isinstance(one, Listed | Maybe) and type(one) is type(other):
+        one, other = one.of, other.of
+    return one is other or (isinstance(one, _SIMPLE) and one == other)
 
 
 def is_vague(value: Value) -> bool:
