@@ -21,6 +21,7 @@ FULL = (
     ("mariadb.py", "--rows", "500000"),
     ("enforce.py",),
     ("startup.py",),
+    ("audit.py",),
 )
 QUICK = (
     ("records.py", "--rows", "20000", "--rounds", "3"),
@@ -32,6 +33,7 @@ QUICK = (
     ("mariadb.py", "--rows", "50000", "--rounds", "2"),
     ("enforce.py", "--rows", "200000", "--writes", "20000", "--rounds", "2"),
     ("startup.py", "--rounds", "3"),
+    ("audit.py", "--files", "500", "--rounds", "1"),
 )
 
 

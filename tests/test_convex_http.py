@@ -77,7 +77,9 @@ def test_numbers_are_floats(data: int) -> None:
     assert float is type(decoded(data))
 
 
-@pytest.mark.parametrize("value", [2**63, -(2**63) - 1, (1,), {1}, object()], ids=["above", "below", "tuple", "set", "object"])
+@pytest.mark.parametrize(
+    "value", [2**63, -(2**63) - 1, (1,), {1}, object()], ids=["above", "below", "tuple", "set", "object"]
+)
 def test_no_value(value: Any) -> None:
     """
     What Convex cannot hold is not sent.

@@ -30,7 +30,7 @@ from .predicate import CODES
 from .repairs import MISSING, Candidate, Repair, earliest, latest, read_by, reread
 from .rules import NOW, At, Field, Guard, Now, updated_at_guard
 
-__all__ = ["FILE", "Table", "load", "read_candidate", "read_earliest"]
+__all__ = ["FILE", "Table", "load", "read_candidate", "read_earliest", "section"]
 
 FILE: Final = "timestamp-guard.toml"
 """The name under which the file is looked for."""
@@ -107,20 +107,7 @@ def load(path: Path) -> tuple[Table, ...]:
     Raises:
         ConfigurationError: it is not there or cannot be meant; everything that is wrong with it, a line each.
     """
-    try:
-        text = path.read_text("utf-8-sig")
-    except FileNotFoundError:
-        msg = f"no configuration file {path}"
-        raise ConfigurationError(msg) from None
-    except (OSError, UnicodeDecodeError) as problem:
-        msg = f"cannot read {path}: {problem}"
-        raise ConfigurationError(msg) from None
-    try:
-        said = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as problem:
-        msg = f"{path} is no TOML: {problem}"
-        raise ConfigurationError(msg) from None
-    stores = _structured(said, path)
+    stores = _structured(_said(path), path)
     tables = []
     problems = []
     for store in stores:
@@ -143,6 +130,36 @@ def load(path: Path) -> tuple[Table, ...]:
     if problems:
         raise ConfigurationError("\n".join(problems))
     return tuple(tables)
+
+
+def section(path: Path, name: str) -> Mapping[str, Any]:
+    """
+    What the file at *path* says under `[name]`, as it stands; nothing where it does not say.
+
+    Raises:
+        ConfigurationError: it is not there, or no TOML, or that is no section.
+    """
+    found = _said(path).get(name, {})
+    if not isinstance(found, dict):
+        msg = f"{path}: wanted a section [{name}], found {brief(found)}"
+        raise ConfigurationError(msg)
+    return found
+
+
+def _said(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text("utf-8-sig")
+    except FileNotFoundError:
+        msg = f"no configuration file {path}"
+        raise ConfigurationError(msg) from None
+    except (OSError, UnicodeDecodeError) as problem:
+        msg = f"cannot read {path}: {problem}"
+        raise ConfigurationError(msg) from None
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as problem:
+        msg = f"{path} is no TOML: {problem}"
+        raise ConfigurationError(msg) from None
 
 
 def _located(url: str, folder: Path) -> str:
@@ -375,6 +392,7 @@ class _Store:
 @frozen(kw_only=True)
 class _File:
     store: tuple[_Store, ...] = Factory(tuple)
+    audit: Any = None  # read by who audits
 
 
 def _structured(said: Mapping[str, Any], path: Path) -> tuple[_Store, ...]:
@@ -401,7 +419,7 @@ def _structured(said: Mapping[str, Any], path: Path) -> tuple[_Store, ...]:
     sectioned: tuple[tuple[type[_Table | _Store | _File], dict[str, Any]], ...] = (
         (_Table, {}),
         (_Store, {"table": sections(_Table, "store.table")}),
-        (_File, {"store": sections(_Store, "store")}),
+        (_File, {"store": sections(_Store, "store"), "audit": override(struct_hook=lambda given, _: given)}),
     )
     for kind, own in sectioned:
         known = fields_dict(kind)

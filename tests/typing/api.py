@@ -55,6 +55,7 @@ from timestamp_guard import (
     updated_at_guard,
     violations,
 )
+from timestamp_guard.audit import Audit, Finding, Ignored, Settings, Site, audit
 from timestamp_guard.convex.agreement import Agreement, agreement, standing
 from timestamp_guard.convex.generate import GuardedTable, is_ours, module
 from timestamp_guard.convex.schema import Schema, encodings_of, read_schema
@@ -250,3 +251,15 @@ def convex_code(path: Path) -> None:
     text: str = module([services])
     ours: bool | None = is_ours(path.read_text("utf-8"))
     print(text, ours)
+
+
+def convex_audit(folder: Path) -> None:
+    settings = Settings(updated="updatedAt", track=("a",), touch=(), ignore=(Ignored("patch-stale", "a reason"),))
+    found: Audit = audit(folder, settings, processes=2)
+    site: Site = found.sites[0]
+    finding: Finding = found.findings[0]
+    verdict: Literal["sets", "omits", "indeterminate"] = site.verdict
+    call: Literal["insert", "patch", "replace"] = site.call
+    table: str | None = site.table
+    severity: Literal["error", "warning"] = finding.severity
+    print(verdict, call, table, severity, finding.fingerprint, found.to_dict(), [str(each) for each in found.problems])

@@ -24,6 +24,7 @@ COMMANDS: Final = {
     "unenforce": "Take back what enforce made, and nothing else.",
     "runs": "List what was done; show or export one run.",
     "convex": "Read the schema of a Convex app; write the code that guards it.",
+    "audit": "Find the places in the code of a Convex app that write a row and forget the field.",
     "demo": "See all of it, on a database made for the purpose.",
 }
 """What the list of commands says of each: the first line of its own help."""

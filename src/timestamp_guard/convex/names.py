@@ -83,6 +83,7 @@ class Folder:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._modules: dict[Path, Module] = {}
+        self._located: dict[tuple[Path, str], Path | None] = {}
         self._aliases: dict[Path, Aliases] = {}
         self._scopes: dict[tuple[Path, int], Mapping[str, Declared]] = {}
         self._assignments: dict[Path, Mapping[str, list[tuple[Piece, Piece]]]] = {}
@@ -111,7 +112,7 @@ class Folder:
         wanted = name.text
         node: Node | None = name.node
         while node is not None:
-            found = self._scope(name.at(node)).get(wanted)
+            found = self._scope(name.at(node)).get(wanted) if node.type in SCOPES else None
             if found is not None:
                 return self._reached(name.module, found)
             node = node.parent
@@ -138,7 +139,7 @@ class Folder:
 
     def imported(self, module: Module, source: str) -> Module | Outside | Unknown:
         """The module that is meant by the text after `from` in a *module*."""
-        found = locate(module.path, source, self._aliases)
+        found = self.located(module, source)
         if found is not None:
             try:
                 return self.module(found)
@@ -147,6 +148,13 @@ class Folder:
         return (
             Unknown(f"{module.name}: there is no file {source!r}") if source.startswith(".") else Outside(source, "*")
         )
+
+    def located(self, module: Module, source: str) -> Path | None:
+        """The file that is meant by the text after `from` in a *module*; None for a package, and for what is not there."""
+        key = (module.path.parent, source)
+        if key not in self._located:
+            self._located[key] = locate(module.path, source, self._aliases)
+        return self._located[key]
 
     def follow(self, piece: Piece) -> Piece | Whole | Outside | Unknown:
         """

@@ -19,7 +19,7 @@ from .evaluate import Evaluator
 from .names import Folder, Outside, Unknown
 from .values import NOTHING, Defined, Made, Record, Truth, Validator, Value
 
-__all__ = ["FieldType", "Problem", "Schema", "Table", "encodings_of", "read_schema"]
+__all__ = ["FieldType", "Problem", "Schema", "Table", "encodings_of", "functions_of", "read_schema", "schema_file"]
 
 _NAMES: Final = ("schema.ts", "schema.js", "schema/index.ts", "schema/index.js")
 
@@ -103,9 +103,8 @@ def read_schema(folder: Path) -> Schema:
         UsageError: there is no schema.
         MissingExtra: the extra `convex` is not installed.
     """
-    path = _schema_file(folder)
-    root = path.parent.parent if path.stem == "index" else path.parent
-    files = Folder(root)
+    path = schema_file(folder)
+    files = Folder(functions_of(path))
     module = files.module(path)
     evaluator = Evaluator(files)
     found = evaluator.bound(files.exported(module, "default"))
@@ -158,7 +157,18 @@ def encodings_of(table: Table, sample: Mapping[str, Iterable[Any]] | None = None
     return found
 
 
-def _schema_file(folder: Path) -> Path:
+def functions_of(schema: Path) -> Path:
+    """The folder of the functions, by the file of the schema in it."""
+    return schema.parent.parent if schema.stem == "index" else schema.parent
+
+
+def schema_file(folder: Path) -> Path:
+    """
+    The file of the schema of the app in *folder*, which is what :func:`read_schema` says.
+
+    Raises:
+        UsageError: there is none.
+    """
     if folder.is_file():
         return folder
     functions = folder / _functions(folder)

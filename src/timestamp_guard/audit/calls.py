@@ -1,0 +1,352 @@
+"""
+What calls give, and what functions are given: helpers of the app, arrays, Convex's `db`, handlers and their arguments.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from attrs import evolve
+
+from ..convex.names import Binding, Outside
+from ..convex.typescript import Piece, find, text, unwrap
+from . import flow, typed
+from .values import (
+    FUNCTIONS,
+    NOTHING,
+    SCALAR,
+    Anything,
+    Code,
+    Database,
+    Entry,
+    Frame,
+    Ids,
+    Later,
+    Listed,
+    Maybe,
+    Only,
+    Partial,
+    Query,
+    Record,
+    Row,
+    Several,
+    Value,
+    Without,
+    either,
+    is_vague,
+    texts,
+)
+
+if TYPE_CHECKING:
+    from tree_sitter import Node
+
+    from .reader import Reader
+
+__all__ = ["DATABASE", "EACH", "argument", "brief", "called", "callee", "database", "rows", "tables_of"]
+
+DATABASE: Final = re.compile(r"^(db|\w+(Db|DB))$")
+"""How people call a database, where nothing else says that it is one."""
+
+
+EACH: Final = {"every", "filter", "find", "findLast", "flatMap", "forEach", "map", "some", "sort", "toSorted"}
+_SAME: Final = {"concat", "filter", "reverse", "slice", "sort", "splice", "toReversed", "toSorted", "toSpliced"}
+_ONE: Final = {"at", "find", "findLast", "pop", "shift"}
+_TEXTUAL: Final = {"getTime", "join", "replace", "toISOString", "toLowerCase", "toString", "toUpperCase", "trim"}
+_NUMBERS: Final = {"BigInt", "Boolean", "Date", "Math", "Number", "String", "crypto", "performance"}
+
+
+def callee(call: Piece) -> Piece:
+    """What is called; `await f<T>(x)` is parsed as a call of `await f`, which nobody means."""
+    node = call.node.child_by_field_name("function") or call.node
+    while node.type in {"await_expression", "parenthesized_expression", "non_null_expression"}:
+        node = node.named_children[-1]
+    return call.at(node)
+
+
+def called(reader: Reader, call: Piece, frame: Frame) -> Value:
+    """What a call gives back."""
+    function = callee(call)
+    given = [call.at(each) for each in flow.argument_nodes(call.node)]
+    owner, name = function.child("object"), function.child("property")
+    if function.node.type == "member_expression" and owner is not None and name is not None:
+        found = _known(reader, owner.text, name.text, given, frame)
+        if found is None:
+            found = _method(reader, owner, name.text, given, frame)
+        if found is not None:
+            return found
+    elif function.node.type == "identifier":
+        found = _helper(reader, function.text, given, frame)
+        if found is not None:
+            return found
+    code = reader.value(function, frame)
+    if isinstance(code, Code):
+        return apply(reader, code, tuple(argument(each, frame) for each in given))
+    return Anything(f"what `{brief(function)}(...)` gives is not in these files")
+
+
+def apply(reader: Reader, code: Code, given: tuple[Value, ...]) -> Value:
+    """What a function of ours gives back."""
+    body = code.piece.child("body")
+    frame = {**code.frame, code.piece.node.id: given}
+    if body is None or any(child.type in {"*", "yield"} for child in code.piece.node.children):
+        return Anything(f"`{brief(code.piece)}` has no body here")
+    if body.node.type == "statement_block":
+        found = either(_returned(reader, code.piece.node, body, frame))
+    else:
+        found = reader.value(body, frame)
+    said = code.piece.child("return_type")
+    if said is not None and is_vague(found):
+        declared = typed.read(reader, said, code.frame)
+        return found if is_vague(declared) else declared
+    return found
+
+
+def _returned(reader: Reader, function: Node, body: Piece, frame: Frame) -> list[Value]:
+    found: list[Value] = []
+    for each in find(body, "return_statement"):
+        node = each.node.parent
+        while node is not None and node.type not in FUNCTIONS:
+            node = node.parent
+        if node == function:
+            inner = [child for child in each.node.named_children if child.type != "comment"]
+            found.append(reader.value(each.at(inner[0]), frame) if inner else NOTHING)
+    return found
+
+
+def argument(piece: Piece, frame: Frame) -> Value:
+    """What a function is given at one place."""
+    return Anything("what is given is spread") if piece.node.type == "spread_element" else Later(piece, frame)
+
+
+# -- What is known of others' functions --------------------------------------------------------------------------
+
+
+def _known(reader: Reader, owner: str, name: str, given: list[Piece], frame: Frame) -> Value | None:
+    """Of JavaScript's own objects."""
+    if owner in _NUMBERS:
+        return SCALAR
+    if not given:
+        return None
+    match owner, name:
+        case "Object", "fromEntries":
+            return _from_entries(reader, given[0], frame)
+        case "Object", "assign":
+            return Record(tuple(Entry(Later(each, frame), spread=True) for each in given), str(given[0]))
+        case ("Object", "freeze") | ("Promise", "all" | "resolve"):
+            return reader.value(given[0], frame)
+        case "Object", "keys":
+            return Listed(SCALAR)
+        case "Array", "from":
+            of = reader.element(reader.value(given[0], frame))
+            return Listed(_with(reader, given[1], frame, of) if len(given) > 1 else of)
+        case _:
+            return None
+
+
+def _from_entries(reader: Reader, given: Piece, frame: Frame) -> Value:
+    """`Object.fromEntries`: of pairs that are written out, or of the entries of an object, some of them taken out."""
+    node = unwrap(given.node)
+    if node.type == "identifier":
+        bound = reader.folder.binding(given.at(node))
+        if isinstance(bound, Binding) and bound.value is not None and not bound.path:
+            given, node = bound.value, unwrap(bound.value.node)
+    if node.type == "array":
+        entries: list[Entry] = []
+        for each in node.named_children:
+            pair = each.named_children if each.type == "array" else []
+            if len(pair) == 2:
+                names = texts(reader.value(given.at(pair[0]), frame))
+                entries.append(Entry(Later(given.at(pair[1]), frame), names))
+            elif each.type != "comment":
+                entries.append(Entry(Anything("what is spread into the entries is known when it runs"), spread=True))
+        return Record(tuple(entries), str(given))
+    partly = False
+    while node.type == "call_expression":
+        function = callee(given.at(node)).node
+        name, owner = function.child_by_field_name("property"), function.child_by_field_name("object")
+        if name is None or owner is None:
+            break
+        if text(owner) == "Object" and text(name) == "entries":
+            inside = flow.argument_nodes(node)
+            of = reader.value(given.at(inside[0]), frame) if inside else NOTHING
+            return Partial(of) if partly else of
+        if text(name) not in {"filter", "slice"} and not _keeps_keys(node, text(name)):
+            break
+        partly = partly or text(name) != "map"
+        node = unwrap(owner)
+    return Anything("the entries it is made from are known when it runs")
+
+
+def _keeps_keys(call: Node, name: str) -> bool:
+    """Whether entries are mapped so that each keeps its name: `.map(([key, value]) => [key, f(value)])`."""
+    found = re.search(r"^\(?\s*\(?\s*\[\s*(\w+)\s*,[^=]*=>\s*\[\s*(\w+)\s*,", _arguments_text(call))
+    return name == "map" and found is not None and found[1] == found[2]
+
+
+def _arguments_text(call: Node) -> str:
+    given = call.child_by_field_name("arguments")
+    return "" if given is None else text(given)[1:]
+
+
+def _helper(reader: Reader, name: str, given: list[Piece], frame: Frame) -> Value | None:
+    """Of functions that packages give, by their names, and of those that stamp."""
+    if name in reader.stamping:
+        return Database(stamped=True)
+    if name in {"Boolean", "Number", "String", "BigInt", "parseInt", "parseFloat"}:
+        return SCALAR
+    if not given:
+        return None
+    if name in {"structuredClone", "nullThrows"}:
+        found = reader.value(given[0], frame)
+        return found.of if isinstance(found, Maybe) else found
+    if name in {"pick", "omit", "asyncMap", "getManyFrom", "getOneFrom", "getOneFromOrThrow"} and len(given) > 1:
+        function = given[0].node.parent
+        bound = function and function.parent and function.parent.child_by_field_name("function")
+        if bound is None or not isinstance(reader.folder.binding(given[0].at(bound)), Outside):
+            return None  # a function of their own
+        second = reader.value(given[1], frame)
+        if name == "asyncMap":
+            return Listed(_with(reader, given[1], frame, reader.element(reader.value(given[0], frame))))
+        if name in {"pick", "omit"}:
+            names = texts(reader.element(second))
+            if names is None:
+                return Partial(reader.value(given[0], frame))
+            return (Only if name == "pick" else Without)(reader.value(given[0], frame), names)
+        tables = texts(second)
+        if tables is not None:
+            return Listed(Row(tables)) if name == "getManyFrom" else Row(tables)
+    return None
+
+
+def _with(reader: Reader, function: Piece, frame: Frame, *given: Value) -> Value:
+    code = reader.value(function, frame)
+    return apply(reader, code, given) if isinstance(code, Code) else Anything("what the function gives is not known")
+
+
+def _method(reader: Reader, owner: Piece, name: str, given: list[Piece], frame: Frame) -> Value | None:
+    if name in {"get", "insert", "normalizeId", "query"} and database(reader, owner, frame) is not None:
+        return _of_database(reader, name, given, frame)
+    if name in _TEXTUAL:
+        return SCALAR
+    held = reader.value(owner, frame)
+    match held:
+        case Query():
+            return _of_query(held, name, given)
+        case Listed() | Maybe(Listed()):
+            return _of_list(reader, held, name, given, frame)
+        case _ if name == "then" and given:
+            return _with(reader, given[0], frame, held)
+        case _ if name in {"catch", "finally"}:
+            return held
+        case _ if name in {"flat", *EACH, *_SAME}:
+            return Anything("what the array holds is known when it runs")
+        case _:
+            return None
+
+
+def _of_database(reader: Reader, name: str, given: list[Piece], frame: Frame) -> Value | None:
+    if not given:
+        return None
+    first = reader.value(given[0], frame)
+    tables = texts(first)
+    match name:
+        case "query":
+            return Query(tables)
+        case "insert":
+            return None if tables is None else Ids(tables)
+        case "normalizeId":
+            return None if tables is None else Maybe(Ids(tables))
+        case _:
+            if len(given) == 1:
+                tables = tables_of(first)
+            return Maybe(Row(tables)) if tables else Anything("it is a row of a table that is not known")
+
+
+def _of_query(query: Query, name: str, given: list[Piece]) -> Value | None:
+    row: Value = Row(query.tables) if query.tables else Anything("it is a row of a table that is not known")
+    match name:
+        case "filter" | "fullTableScan" | "order":
+            return query
+        case "withIndex" | "withSearchIndex":
+            return evolve(query, bounded=query.bounded or len(given) > 1)
+        case "collect" | "take":
+            return Listed(row)
+        case "first" | "unique":
+            return Maybe(row)
+        case "paginate":
+            return Record(
+                (
+                    Entry(Listed(row), frozenset({"page"})),
+                    Entry(Anything("it is where a page ends"), frozenset({"continueCursor", "isDone"})),
+                )
+            )
+        case _:
+            return None
+
+
+def _of_list(reader: Reader, held: Value, name: str, given: list[Piece], frame: Frame) -> Value | None:
+    of = reader.element(held)
+    if name in {"map", "flatMap"} and given:
+        values = of.values if isinstance(of, Several) and of.every else (of,)
+        found: list[Value] = [_with(reader, given[0], frame, each) for each in values]
+        if name == "flatMap":
+            found = [reader.element(each) if isinstance(each, Listed) else each for each in found]
+        return Listed(found[0] if len(found) == 1 else Several(tuple(found), every=True))
+    if name in _SAME:
+        more = [reader.element(reader.value(each, frame)) for each in given] if name == "concat" else []
+        return Listed(Several((of, *more), every=True)) if more else Listed(of)
+    if name == "flat":
+        return Listed(reader.element(of))
+    if name in _ONE:
+        return Maybe(evolve(of, every=False) if isinstance(of, Several) else of)
+    return None
+
+
+def rows(found: Value) -> Value | None:
+    """What one goes through with `for await (const row of ctx.db.query(...))`."""
+    if not isinstance(found, Query):
+        return None
+    return Row(found.tables) if found.tables else Anything("it is a row of a table that is not known")
+
+
+def tables_of(value: Value) -> frozenset[str] | None:
+    """The tables that an id may be of; None where they are not known."""
+    match value:
+        case Ids(tables):
+            return tables
+        case Maybe(of):
+            return tables_of(of)
+        case Several(values):
+            found = [tables_of(each) for each in values]
+            return None if None in found else frozenset().union(*(each for each in found if each is not None))
+        case _:
+            return None
+
+
+# -- What is a database ------------------------------------------------------------------------------------------
+
+
+def database(reader: Reader, piece: Piece, frame: Frame) -> Database | None:
+    """The database that an expression is; None for what is none, like a mock, a `Map` or a text."""
+    node = unwrap(piece.node)
+    if node.type == "await_expression":
+        return database(reader, piece.at(node.named_children[-1]), frame)
+    found = reader.value(piece.at(node), frame)
+    if isinstance(found, Maybe):
+        found = found.of
+    if isinstance(found, Database):
+        return found
+    if not isinstance(found, Anything):
+        return None
+    if node.type == "identifier":
+        outside = isinstance(reader.folder.binding(piece.at(node)), Outside)
+        return None if outside or not DATABASE.match(text(node)) else Database()
+    name = node.child_by_field_name("property")
+    return Database() if name is not None and DATABASE.match(text(name)) else None
+
+
+def brief(piece: Piece) -> str:
+    """The source of an expression, short enough for a sentence."""
+    said = " ".join(text(unwrap(piece.node)).split())
+    return said if len(said) <= 40 else said[:37] + "..."

@@ -1,0 +1,3 @@
+"""
+What was found, in the forms that other programs read: one file per form.
+"""
