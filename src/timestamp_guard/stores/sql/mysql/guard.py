@@ -128,7 +128,8 @@ class MysqlGuard(TypedGuard):
     def _between_spans(self, name: str) -> Expression:
         """That a time is where no placeholder is, most likely: quickly seen, for two times are compared as they are."""
         placeholders = self.encodings[name].placeholders
-        edges = [YEAR_1, *(edge for span in sorted(placeholders.spans) for edge in span), YEAR_10000 - 1]
+        last = YEAR_10000 - 1
+        edges = [YEAR_1, *(min(edge, last) for span in sorted(placeholders.spans) for edge in span), last]
         low, high = max(itertools.pairwise(edges), key=lambda gap: gap[1] - gap[0])
         if not all(prefix.startswith("0000") for prefix in placeholders.prefixes) or edges != sorted(edges):
             return sa.false()
