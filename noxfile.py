@@ -69,7 +69,8 @@ def tests(session: nox.Session) -> None:
         session.run(*pytest)
         return
     if session.python != MEASURED:
-        # What a server does with SQL is the same for every Python; that its driver works is seen in the tests that stay.
+        # What a server does with SQL, and what is left by who is killed, is the same for every Python; that its driver
+        # works is seen in the tests that stay.
         session.run(
             *pytest,
             *(
@@ -78,6 +79,8 @@ def tests(session: nox.Session) -> None:
                     "postgresql",
                     "mariadb",
                     "served",
+                    "shared",
+                    "kill",
                     "enforce_postgresql",
                     "enforce_mariadb",
                     "convex_generated",
