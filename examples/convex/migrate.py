@@ -5,7 +5,7 @@ From an optional `updatedAt` to a required one, told step by step: three tables 
 All is done in a copy, with the commands that a person would type; neither a deployment nor Node.js is needed.
 `convex/timestampGuard.ts` is in neither: `timestamp-guard convex init` writes it.
 
-    pip install 'timestamp_guard[convex]'
+    python -m pip install ".[cli,convex]"
     python examples/convex/migrate.py           # in a temporary folder
     python examples/convex/migrate.py migrated  # in this one, to look at what came of it
 """
