@@ -364,6 +364,34 @@ def test_stamped(tmp_path: Path) -> None:
     assert ["sets", "sets", "sets", "omits"] == [each.verdict for each in found.sites]
 
 
+RECIPE = """\
+import { customCtx, customMutation } from "convex-helpers/server/customFunctions";
+import { internalMutation as plainInternal, mutation as plain, type DatabaseWriter } from "./_generated/server";
+import { stamped } from "./timestampGuard";
+const withStamps = customCtx((ctx: { db: DatabaseWriter }) => ({ db: stamped(ctx.db) }));
+const withUser = customCtx(async (ctx) => ({ user: await ctx.auth.getUserIdentity() }));
+export const mutation = customMutation(plain, withStamps);
+export const internalMutation = customMutation(mutation, withUser);
+export const unstamped = customMutation(plain, withUser);
+export const circular = customMutation(circular, withUser);
+"""
+
+
+@pytest.mark.parametrize(
+    ("builder", "verdict"),
+    [("mutation", "sets"), ("internalMutation", "sets"), ("unstamped", "omits"), ("circular", "omits")],
+)
+def test_stamped_by_a_builder_of_another_file(tmp_path: Path, builder: str, verdict: str) -> None:
+    """
+    A builder stamps where what it is made of does, as in the file that the documentation shows.
+    """
+    made = f'import {{ {builder} as made }} from "./functions";\n'
+    written = made + mutation('await ctx.db.insert("services", { name: "a", viewCount: 1 });', kind="made")
+    found = audit(app(tmp_path, functions__ts=RECIPE, a__ts=written))
+
+    assert [verdict] == [each.verdict for each in found.sites]
+
+
 def test_all_tables_tracked(tmp_path: Path) -> None:
     """
     Where every table has the field, a write to one that is not known is a write to one that has it.

@@ -109,17 +109,23 @@ def _to_handler(reader: Reader, literal: Piece, key: str, place: int, frame: Fra
 
 
 def _stamps(reader: Reader, builder: Piece) -> bool:
-    """Whether functions that are made with *builder* get a `db` that stamps: it says so where it is made."""
+    """Whether functions that are made with *builder* get a `db` that stamps: it, or what it is made of, says so."""
     if builder.text in reader.stamping:
         return True
     if builder.node.type != "identifier":
         return False
     key = (builder.module.path, builder.text)
     if key not in reader.builders:
+        reader.builders[key] = False  # for what is made of itself
         bound = reader.folder.binding(builder)
-        made = bound.value.text if isinstance(bound, Binding) and bound.value is not None else ""
-        names = "|".join(map(re.escape, sorted(reader.stamping)))
-        reader.builders[key] = re.search(rf"\b({names})\s*\(", made) is not None
+        made = bound.value if isinstance(bound, Binding) else None
+        if made is not None:
+            names = "|".join(map(re.escape, sorted(reader.stamping)))
+            given = map(made.at, flow.argument_nodes(made.node)) if made.node.type == "call_expression" else ()
+            reader.builders[key] = (
+                re.search(rf"\b({names})\s*\(", made.text) is not None
+                or any(_stamps(reader, each) for each in given if each.node.type == "identifier")
+            )  # fmt: skip
     return reader.builders[key]
 
 

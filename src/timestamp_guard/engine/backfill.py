@@ -73,7 +73,7 @@ def backfill(
     the run is over. Only servers can have several writers at a time.
 
     Raises:
-        UsageError: a field is not there or has no encoding; an unfinished run had another plan; nothing here can be shared.
+        UsageError: a field is missing or has no encoding; an unfinished run has another plan; the store cannot be shared.
         StoreError: the store could not be read or written, or another process works on it.
         TooManyFailures: too large a share of the writes failed.
     """
