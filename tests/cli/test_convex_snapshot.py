@@ -234,6 +234,15 @@ def test_init_with_schema(app: Path, cli: Cli) -> None:
     assert written(app, "pages").endswith(b'"updatedAt":1700000000000}')
 
 
+def test_init_with_text(app: Path, cli: Cli) -> None:
+    """
+    A field of text that no document has is not taken for a number, because its neighbour is one.
+    """
+    (app / "convex/schema.ts").write_text(HEAD + SCHEMA.replace("v.int64()", "v.string()"), "utf-8")
+    said = cli("init", "convex:snapshot.zip", "--schema", "convex", "--table", "pages", "--output", "-")
+    assert 'encoding = { "updatedAt" = "iso8601@UTC", "_creationTime" = "epoch_ms" }' in said.out, said
+
+
 def test_schema_contradicted(app: Path, cli: Cli) -> None:
     """
     A schema that contradicts the data is said by a check, and nothing is written.
