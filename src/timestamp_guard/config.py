@@ -12,9 +12,9 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from attrs import Factory, field, fields_dict, frozen
+from attrs import Factory, evolve, field, fields_dict, frozen
 
 from .errors import ConfigurationError, UnknownName, UsageError
 from .instants import (
@@ -29,6 +29,9 @@ from .instants import (
 from .predicate import CODES
 from .repairs import MISSING, Candidate, Repair, earliest, latest, read_by, reread
 from .rules import NOW, At, Field, Guard, Now, updated_at_guard
+
+if TYPE_CHECKING:
+    from .convex.schema import Schema
 
 __all__ = ["FILE", "Table", "load", "read_candidate", "read_earliest", "section"]
 
@@ -55,6 +58,7 @@ class Table:
     repair: Repair | None = None
     key: tuple[str, ...] = ()
     nonfinite: bool = False
+    schema: Schema | None = None
 
     @classmethod
     def of(
@@ -63,7 +67,7 @@ class Table:
         name: str,
         *,
         updated: str,
-        encoding: Encodings,
+        encoding: Encodings | None,
         created: str | None = None,
         skew: timedelta = SKEW,
         tolerance: timedelta = TOLERANCE,
@@ -72,9 +76,10 @@ class Table:
         also: Iterable[str] = (),
         key: Sequence[str] = (),
         nonfinite: bool = False,
+        schema: Schema | None = None,
     ) -> Table:
         """
-        Put together what is said of a table.
+        Put together what is said of a table; encodings that are not given are those of the *schema*.
 
         Raises:
             UsageError: something of it cannot be meant: a field without an encoding, codes to mend and nothing to
@@ -86,8 +91,12 @@ class Table:
             msg = f"also ({', '.join(codes)}) says what else may be mended, and fill does not say from what"
             raise UsageError(msg)
         repair = Repair(updated, tuple(fill), MISSING | set(codes)) if fill else None  # type: ignore[arg-type]  # Repair tells codes from other text
-        table = cls(url, name, updated, guard, encoding, repair, tuple(key), nonfinite)
-        encodings_for(table.read(), encoding)
+        table = cls(url, name, updated, guard, encoding or {}, repair, tuple(key), nonfinite, schema)
+        if schema is not None:
+            from .stores.convex.declared import encodings_in
+
+            table = evolve(table, encodings=encodings_in(schema, name, table.read(), encoding))
+        encodings_for(table.read(), table.encodings)
         return table
 
     def read(self) -> tuple[str, ...]:
@@ -112,6 +121,11 @@ def load(path: Path) -> tuple[Table, ...]:
     problems = []
     for store in stores:
         url = _located(store.url, path.parent)
+        try:
+            schema = _schema(store.schema, path.parent)
+        except UsageError as problem:
+            problems.append(f"{path}: [[store]] {store.url}: key 'schema': {problem}")
+            continue
         if not store.table:
             problems.append(
                 f"{path}: [[store]] {store.url}: no table; wanted a [[store.table]] with name, updated and encoding"
@@ -120,7 +134,7 @@ def load(path: Path) -> tuple[Table, ...]:
             if table.name in {each.name for each in store.table[:index]}:
                 problems.append(f"{path}: [[store]] {store.url}: table {table.name!r} is described twice")
             try:
-                tables.append(table.at(url))
+                tables.append(table.at(url, schema))
             except UsageError as problem:
                 problems.append(f"{path}: [[store.table]] {table.name!r}: {problem}")
     if not stores:
@@ -168,6 +182,15 @@ def _located(url: str, folder: Path) -> str:
     if found is None or found[2].startswith((":", "file:")) or Path(found[2]).is_absolute() or folder == Path():
         return url
     return found[1] + os.path.normpath(folder / found[2])
+
+
+def _schema(said: str | None, folder: Path) -> Schema | None:
+    """The schema that a store names, its place seen from the *folder* of the file that names it."""
+    if said is None:
+        return None
+    from .convex.schema import read_schema
+
+    return read_schema(folder / said)
 
 
 # -- text for candidates ----------------------------------------------------------------------------------------
@@ -364,7 +387,7 @@ class _Table:
     key: tuple[str, ...] = field(default=(), metadata={"read": _texts})
     nonfinite: bool = field(default=False, metadata={"read": _flag})
 
-    def at(self, url: str) -> Table:
+    def at(self, url: str, schema: Schema | None = None) -> Table:
         return Table.of(
             url,
             self.name,
@@ -378,6 +401,7 @@ class _Table:
             also=self.also,
             key=self.key,
             nonfinite=self.nonfinite,
+            schema=schema,
         )
 
 
@@ -386,6 +410,7 @@ class _Store:
     """A `[[store]]`."""
 
     url: str = field(metadata={"read": _text})
+    schema: str | None = field(default=None, metadata={"read": _text})
     table: tuple[_Table, ...] = Factory(tuple)
 
 
@@ -429,10 +454,21 @@ def _structured(said: Mapping[str, Any], path: Path) -> tuple[_Store, ...]:
         converter.register_structure_hook(
             kind, make_dict_structure_fn(kind, converter, _cattrs_forbid_extra_keys=True, **hooks, **own)
         )
+    _let_schemas_say(said)
     try:
         return converter.structure(said, _File).store
     except BaseValidationError as error:
         raise ConfigurationError("\n".join(f"{path}: {each}" for each in _problems(error, "", said))) from None
+
+
+def _let_schemas_say(said: Mapping[str, Any]) -> None:
+    """Where a store has a schema, no encoding need be given."""
+    stores = said.get("store")
+    for store in stores if isinstance(stores, list) else ():
+        tables = store.get("table") if isinstance(store, dict) and "schema" in store else None
+        for table in tables if isinstance(tables, list) else ():
+            if isinstance(table, dict):
+                table.setdefault("encoding", {})
 
 
 def _problems(error: Exception, place: str, said: Any) -> Iterator[str]:

@@ -155,7 +155,8 @@ def _look(
     """What a field is written in; None where most of its values are no instants at all."""
     present = [raw for raw in raws if not _says_nothing(raw)]
     if not present:
-        return Look(name, neighbour or _by_type(declared), 0.0, 0, {})
+        text = declared == "string"  # of a schema, which means it
+        return Look(name, (None if text else neighbour) or _by_type(declared), 0.0, 0, {})
     fits = shares(present, now)
     chosen = next((name for name in map(str, GUESSES) if fits.get(name, 0) >= LIKELY), None)
     if chosen is None and fits:
@@ -180,7 +181,7 @@ def _says_nothing(raw: Raw) -> bool:
 def _by_type(declared: str | None) -> Encoding:
     """A guess where there is no value: by the column's type, as databases with one type for many things have it."""
     said = (declared or "").upper()
-    text = any(word in said for word in ("CHAR", "TEXT", "CLOB", "DATE", "TIME"))
+    text = any(word in said for word in ("CHAR", "TEXT", "CLOB", "DATE", "TIME")) or declared == "string"
     return Encoding.parse("iso8601@UTC" if text else "epoch_ms")
 
 

@@ -14,6 +14,7 @@ from tests.convex_snapshots import NUMBER, UNIFORM, document_id, members, snapsh
 from .conftest import Cli
 
 T = 1_700_000_000_000.0
+HEAD = 'import { defineSchema, defineTable } from "convex/server"; import { v } from "convex/values";\n'
 WORDS = ("--updated", "updatedAt", "--created", "_creationTime", "--encoding", "epoch_ms")
 FILL = ("--fill", "_creationTime")
 
@@ -98,3 +99,202 @@ def test_remarks(cli: Cli) -> None:
     snapshot(Path("bare.zip"), {"services": documents(NUMBER)}, numbered=False)
 
     assert "_tables does not list services" in cli("check", "convex:bare.zip", *WORDS).err
+
+
+# -- with the schema of the app -----------------------------------------------------------------------------------
+
+SCHEMA = """\
+export default defineSchema({
+  services: defineTable({ updatedAt: v.optional(v.number()) }),
+  pages: defineTable({ updatedAt: v.optional(v.int64()) }),
+  notes: defineTable({ text: v.string() }),
+});
+"""
+
+
+@pytest.fixture
+def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Be in a folder with `convex/schema.ts`, and `snapshot.zip` in which `pages` and `notes` never have the field."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "convex").mkdir()
+    (tmp_path / "convex/schema.ts").write_text(HEAD + SCHEMA, "utf-8")
+    without = {
+        name: UNIFORM.dump([{"_creationTime": T + n, "_id": document_id(n, NUMBER + at)} for n in range(4)])
+        for at, name in ((1, "pages"), (2, "notes"))
+    }
+    snapshot(tmp_path / "snapshot.zip", {"services": documents(NUMBER)} | without)
+    return tmp_path
+
+
+def written(path: Path, table: str) -> bytes:
+    return members(path / "snapshot.zip")[f"{table}/documents.jsonl"].splitlines()[0]
+
+
+@pytest.mark.usefixtures("app")
+def test_left_out(cli: Cli) -> None:
+    """
+    Tables in which no document has the field are left out without a schema, and that is told, with what to do.
+    """
+    said = cli("check", "convex:snapshot.zip", *WORDS)
+
+    assert (1, 1) == (said.code, said.out.count("records,"))
+    assert (
+        "left out, as none of the first documents has updatedAt: notes, pages; the schema may have it, where it is given "
+        "with --schema convex/schema.ts: name what is wanted with --table"
+    ) in said.err
+    named = cli("check", "convex:snapshot.zip", "--table", "pages", *WORDS)
+    assert (1, "") == (named.code, named.err)
+    assert "pages: 4 records, 4 broken" in named.out
+
+
+@pytest.mark.parametrize("place", ["convex", "convex/schema.ts", "."])
+def test_schema(app: Path, cli: Cli, place: str) -> None:
+    """
+    With the schema, such a table is taken along, and no encoding need be given where it says them.
+    """
+    words = ("convex:snapshot.zip", *WORDS[:-2], "--schema", place)
+    said = cli("check", *words)  # an int64 does not say its unit
+    assert 2 == said.code
+    assert "updatedAt of pages is v.int64() in schema.ts:4, which does not say how instants are written" in said.err
+    said = cli("check", *words, "--encoding", "updatedAt=epoch_s", "--table", "pages")
+    assert "pages: 4 records, 4 broken" in said.out
+
+    (app / "convex/schema.ts").write_text(HEAD + SCHEMA.replace("v.int64()", "v.number()"), "utf-8")
+    said = cli("check", *words)
+    assert (1, "") == (said.code, said.err)
+    assert "pages: 4 records, 4 broken" in said.out
+    assert "services: 4 records, 2 broken" in said.out
+    assert "notes" not in said.out
+
+
+def test_schema_fills(app: Path, cli: Cli) -> None:
+    """
+    With the schema, such a table is filled with the kind of number that it says, verified and taken back.
+    """
+    before = (app / "snapshot.zip").read_bytes()
+    words = ("convex:snapshot.zip", *WORDS, "--schema", "convex/schema.ts")
+    said = cli("plan", *words, *FILL)
+    assert 1 == said.out.count("is written as a float") == said.out.count("is written as an int64"), said
+    assert (0, 2) == ((said := cli("backfill", *words, *FILL)).code, said.out.count("complete: ")), said
+    assert written(app, "services").endswith(b'"updatedAt":1700000000000.0}')
+    assert written(app, "pages").endswith(b'"updatedAt":1700000000000}')
+    assert b"updatedAt" not in written(app, "notes")
+    assert (0, 2) == ((said := cli("verify", *words)).code, said.out.count("hold what it wrote")), said
+    assert 0 == cli("rollback", "convex:snapshot.zip").code
+    assert before == (app / "snapshot.zip").read_bytes()
+
+
+def test_schema_in_configuration(app: Path, cli: Cli) -> None:
+    """
+    The configuration names the schema, seen from its own folder, and needs no encodings where that says them.
+    """
+    (app / "etc").mkdir()
+    text = """
+[[store]]
+url = "convex:../snapshot.zip"
+schema = "../convex"
+
+[[store.table]]
+name = "services"
+updated = "updatedAt"
+created = "_creationTime"
+fill = "_creationTime"
+
+[[store.table]]
+name = "pages"
+updated = "updatedAt"
+encoding = { updatedAt = "epoch_s" }
+fill = "_creationTime"
+"""
+    path = app / "etc/timestamp-guard.toml"
+    path.write_text(text, "utf-8")
+    assert 0 == (said := cli("backfill", "--config", path)).code, said
+    assert written(app, "pages").endswith(b'"updatedAt":1700000000}')
+
+    path.write_text(text.replace("../convex", "../nowhere"), "utf-8")
+    assert (2, True) == ((said := cli("check", "--config", path)).code, "key 'schema': there is no folder" in said.err)
+    path.write_text(text.replace('schema = "../convex"', ""), "utf-8")
+    assert (2, True) == ((said := cli("check", "--config", path)).code, "the key 'encoding' is missing" in said.err)
+    path.write_text(text.replace("encoding = { updatedAt", "# "), "utf-8")
+    assert (2, True) == ((said := cli("check", "--config", path)).code, "of pages is v.int64() in" in said.err)
+
+
+def test_init_with_schema(app: Path, cli: Cli) -> None:
+    """
+    What `init` writes has the tables whose field is in the schema alone, and names the schema.
+    """
+    assert "with --schema convex/schema.ts" in cli("init", "convex:snapshot.zip", "--output", "other.toml").out
+    assert 0 == cli("init", "convex:snapshot.zip", "--schema", "convex", "--output", "etc.toml").code
+    text = Path("etc.toml").read_text("utf-8")
+    assert 'schema = "convex"' in text
+    assert ["pages", "services"] == sorted(
+        line.split('"')[1] for line in text.splitlines() if line.startswith("name = ")
+    )
+    assert 0 == (said := cli("backfill", "--config", "etc.toml")).code, said
+    assert written(app, "pages").endswith(b'"updatedAt":1700000000000}')
+
+
+def test_init_with_text(app: Path, cli: Cli) -> None:
+    """
+    A field of text that no document has is not taken for a number, because its neighbour is one.
+    """
+    (app / "convex/schema.ts").write_text(HEAD + SCHEMA.replace("v.int64()", "v.string()"), "utf-8")
+    said = cli("init", "convex:snapshot.zip", "--schema", "convex", "--table", "pages", "--output", "-")
+    assert 'encoding = { "updatedAt" = "iso8601@UTC", "_creationTime" = "epoch_ms" }' in said.out, said
+
+
+def test_schema_contradicted(app: Path, cli: Cli) -> None:
+    """
+    A schema that contradicts the data is said by a check, and nothing is written.
+    """
+    (app / "convex/schema.ts").write_text(HEAD + SCHEMA.replace("v.number()", "v.int64()"), "utf-8")
+    before = (app / "snapshot.zip").read_bytes()
+    words = ("convex:snapshot.zip", *WORDS, "--schema", "convex")
+
+    said = cli("check", *words)
+    assert 1 == said.code
+    assert (
+        "updatedAt of services holds a number of the kind float in 2 of the first documents, and is v.int64() in "
+        "schema.ts:3: an import would refuse it"
+    ) in said.err
+    for command in ("plan", "backfill"):
+        said = cli(command, *words, "--table", "services", *FILL)
+        assert (2, True) == (said.code, "change the schema, or mend the others first" in said.err), said
+    assert before == (app / "snapshot.zip").read_bytes()
+
+
+def test_schema_in_doubt(app: Path, cli: Cli) -> None:
+    """
+    What could not be read in the schema is said once; a table of which it says nothing is left out aloud.
+    """
+    source = """\
+import { outside } from "somewhere";
+export default defineSchema({
+  services: defineTable({ updatedAt: v.optional(v.number()), ...outside }),
+  pages: defineTable({ ...outside }),
+  notes: outside,
+});
+"""
+    (app / "convex/schema.ts").write_text(HEAD + source, "utf-8")
+    said = cli("check", "convex:snapshot.zip", *WORDS, "--schema", "convex")
+
+    assert "left out, as none of the first documents has updatedAt: notes, pages; schema.ts does not say" in said.err
+    assert 1 == said.err.count("table notes could not be read"), said.err
+    assert 1 == said.err.count("of services could not be read"), said.err
+
+
+@pytest.mark.usefixtures("app")
+def test_schema_elsewhere(cli: Cli) -> None:
+    """
+    A schema goes with a snapshot, and has to be there.
+    """
+    Path("own.jsonl").write_text('{"_id":"a"}\n', "utf-8")
+    for words, said in (
+        (("check", "jsonl:own.jsonl", *WORDS, "--schema", "convex"), "goes with a snapshot of Convex"),
+        (("init", "jsonl:own.jsonl", "--schema", "convex"), "goes with a snapshot of Convex"),
+        (("check", "convex:snapshot.zip", *WORDS, "--schema", "nowhere"), "there is no folder nowhere"),
+        (("check", "convex:snapshot.zip", *WORDS[:-2]), "--encoding is missing"),
+        (("convex", "init", "convex", "--schema", "convex"), "the schema is that of the app"),
+    ):
+        found = cli(*words)
+        assert (2, True) == (found.code, said in found.err), found.err

@@ -62,6 +62,9 @@ def init(
     """
     from ..convex.schema import read_schema
 
+    if meaning.schema is not None:
+        msg = "--schema says nothing here: the schema is that of the app in the folder"
+        raise UsageError(msg)
     functions = _functions() if folder is None else folder
     _ensure_app(functions)
     schema = read_schema(functions)

@@ -7,7 +7,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias, TypeVar
 
 from attrs import fields_dict, frozen
 from cyclopts import Group, Parameter
@@ -15,8 +15,13 @@ from cyclopts import Group, Parameter
 from ..config import Table, read_candidate, read_earliest
 from ..errors import UsageError
 from ..instants import Encoding, parse_duration
+from ..stores import is_snapshot
+from ..stores.address import shown
 
-__all__ = ["ANY", "FREELY", "NO_MENDING", "UNSAID", "Chosen", "Form", "Meaning", "Mending", "Pacing", "Url"]
+if TYPE_CHECKING:
+    from ..convex.schema import Schema
+
+__all__ = ["ANY", "FREELY", "NO_MENDING", "SCHEMA", "UNSAID", "Chosen", "Form", "Meaning", "Mending", "Pacing", "Url"]
 
 T = TypeVar("T")
 
@@ -36,6 +41,13 @@ _WHERE: Final = Group("Which tables", sort_key=1)
 _MEANING: Final = Group("What must hold (with a URL; else the configuration file says it)", sort_key=2)
 _PACE: Final = Group("How fast", sort_key=4)
 _MENDING: Final = Group("How to mend (with a URL; else the configuration file says it)", sort_key=3)
+
+
+SCHEMA: Final = Parameter(
+    help="Of a snapshot of Convex: the schema of the app, like convex/schema.ts, or its folder. It says which tables have "
+    "a field that is in no document yet, and how values are written.",
+    show_default=False,
+)
 
 
 @Parameter(name="*", negative="", show_default=False, group=_WHERE)
@@ -89,6 +101,7 @@ class Meaning:
     nonfinite: Annotated[
         bool, Parameter(help="Let NaN and Infinity be in a file of JSON, which are no JSON, and keep them as they are.")
     ] = False
+    schema: Annotated[Path | None, SCHEMA] = None
 
 
 @Parameter(name="*", negative="", show_default=False, group=_MENDING)
@@ -158,9 +171,9 @@ def said(*options: Meaning | Mending) -> list[str]:
     return [f"--{name}" for each in options for name in fields_dict(type(each)) if getattr(each, name)]
 
 
-def described(url: str, meaning: Meaning, mending: Mending) -> Callable[[str], Table]:
+def described(url: str, meaning: Meaning, mending: Mending, schema: Schema | None = None) -> Callable[[str], Table]:
     """
-    What the options say of a table, as a function of its name.
+    What the options say of a table, as a function of its name; *schema* is the one that they name.
 
     Raises:
         UsageError: one of them cannot be meant.
@@ -168,7 +181,7 @@ def described(url: str, meaning: Meaning, mending: Mending) -> Callable[[str], T
     if meaning.updated is None:
         msg = "--updated is missing: which field says when a record was last changed?"
         raise UsageError(msg)
-    if not meaning.encoding:
+    if not meaning.encoding and schema is None:
         msg = (
             "--encoding is missing: how are instants written there? epoch_ms, rfc3339 ...? timestamp-guard init "
             "finds out"
@@ -181,6 +194,7 @@ def described(url: str, meaning: Meaning, mending: Mending) -> Callable[[str], T
         "also": mending.also,
         "key": meaning.key,
         "nonfinite": meaning.nonfinite,
+        "schema": schema,
     }
     readers: tuple[tuple[str, str | None, Callable[[str], Any]], ...] = (
         ("skew", meaning.skew, parse_duration),
@@ -199,6 +213,25 @@ def described(url: str, meaning: Meaning, mending: Mending) -> Callable[[str], T
         if own:
             words["encoding"] = dict.fromkeys(table.read(), default) | own
     return functools.partial(Table.of, url, **words)
+
+
+def schema_at(path: Path | None, url: str) -> Schema | None:
+    """
+    The schema at *path*, for the store at *url*.
+
+    Raises:
+        UsageError: there is none, or the store has none.
+    """
+    if path is None:
+        return None
+    if not is_snapshot(url):
+        msg = (
+            f"--schema goes with a snapshot of Convex, like convex:snapshot.zip, and {shown(url)} is none: leave it out"
+        )
+        raise UsageError(msg)
+    from ..convex.schema import read_schema
+
+    return read_schema(path)
 
 
 def _each(option: str, given: tuple[str, ...], read: Callable[[str], T]) -> list[T]:

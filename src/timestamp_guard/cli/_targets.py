@@ -7,7 +7,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from attrs import frozen
 
@@ -17,8 +17,11 @@ from ..engine.profile import ensure_fits
 from ..errors import UnknownName, UsageError
 from ..stores import addresses, open_store, tables
 from ..stores.base import BatchStore, Exported
-from ._options import NO_MENDING, UNSAID, Chosen, Meaning, Mending, described, said
+from ._options import NO_MENDING, UNSAID, Chosen, Meaning, Mending, described, said, schema_at
 from ._output import Outcome, tell
+
+if TYPE_CHECKING:
+    from ..convex.schema import Schema
 
 __all__ = ["Target", "configured", "targets"]
 
@@ -64,6 +67,7 @@ def targets(
                 key=table.key or None,
                 read_only=not write,
                 nonfinite=table.nonfinite,
+                schema=table.schema,
             )
             return stack.enter_context(store)
 
@@ -73,13 +77,14 @@ def targets(
                 msg = "--config and --updated both say what must hold: leave one out"
                 raise UsageError(msg)
             places = addresses(url)
+            schema = schema_at(meaning.schema, url)
             for place in places:
-                make = described(place, meaning, mending)
+                make = described(place, meaning, mending, schema)
                 with outcome.store(place, alone=len(places) == 1):
                     if chosen.table:
                         found += [(table, opened(table)) for table in map(make, dict.fromkeys(chosen.table))]
                     else:
-                        found += _with_field(place, make, opened)
+                        found += _with_field(place, meaning.updated, make, opened, schema)
         else:
             given = said(meaning, mending)
             if given:
@@ -104,25 +109,44 @@ def targets(
 
 
 def _with_field(
-    url: str, make: Callable[[str], Table], opened: Callable[[Table], BatchStore]
+    url: str,
+    updated: str,
+    make: Callable[[str], Table],
+    opened: Callable[[Table], BatchStore],
+    schema: Schema | None = None,
 ) -> list[tuple[Table, BatchStore]]:
     """
-    Every table of the store that has the updated field.
+    Every table of the store that has the updated field, in its first records or by its *schema*.
 
     Raises:
         UnknownName: none has.
     """
     found = []
     others: dict[str, None] = {}
+    left_out: dict[str, list[str]] = {}
     names = tables(url)
-    for table in map(make, names):
+    for name in names:
+        try:
+            table = make(name)
+        except UsageError:  # of a field that a table has not, no schema says how it is written
+            with open_store(url, name, encodings="epoch_ms", read_only=True, schema=schema) as probed:
+                if schema is None or updated in probed.fields():
+                    raise
+            table = Table.of(url, name, updated=updated, encoding="epoch_ms", schema=schema)
         store = opened(table)
         fields = store.fields()
         if table.updated in fields or (len(names) == 1 and not store.typed):
             found.append((table, store))
+        elif isinstance(store, Exported) and (why := store.left_out(table.updated)) is not None:
+            left_out.setdefault(why, []).append(name)
         others |= dict.fromkeys(fields)
+    for why, several in left_out.items():
+        tell(
+            f"left out, as none of the first documents has {updated}: {', '.join(several)}; {why}: name what is wanted with "
+            f"--table"
+        )
     if not found:
-        raise UnknownName("field", make("").updated, f"any table of {url}", others)
+        raise UnknownName("field", updated, f"any table of {url}", others)
     return found
 
 

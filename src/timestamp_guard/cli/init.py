@@ -15,10 +15,11 @@ from ..detect import Detected, Look, detect, likely_key
 from ..errors import UnknownName, UsageError
 from ..instants import Encoding, brief
 from ..repairs import reread
-from ..stores import open_store, tables
+from ..stores import is_snapshot, open_store, tables
 from ..stores.address import secret, shown
-from ._options import Form
-from ._output import say, say_json
+from ..stores.base import Exported
+from ._options import SCHEMA, Form, schema_at
+from ._output import say, say_json, tell
 
 __all__ = ["init"]
 
@@ -33,6 +34,7 @@ def init(
         tuple[str, ...],
         Parameter(negative="", show_default=False, help="This table only; can be repeated. Without it: all."),
     ] = (),
+    schema: Annotated[Path | None, SCHEMA] = None,
     output: Annotated[Path, Parameter(help="Where to write the file; - prints it.", allow_leading_hyphen=True)] = Path(
         FILE
     ),
@@ -56,6 +58,7 @@ def init(
             f"or replace it with --force"
         )
         raise UsageError(msg)
+    known = schema_at(schema, url)
     names = tables(url)
     for name in table:
         if name not in names:
@@ -63,8 +66,11 @@ def init(
     found = []
     left_out = []
     guessed: set[str] = set()
+    remarks: dict[str, None] = {}
     for name in table or names:
-        with open_store(url, name, encodings="epoch_ms", read_only=True) as store:
+        with open_store(url, name, encodings="epoch_ms", read_only=True, schema=known) as store:
+            if isinstance(store, Exported):
+                remarks |= dict.fromkeys(store.remarks())
             key = store.key if store.typed else likely_key(store)
             guess = detect(store, store.fields(), declared=store.declared(), key=key)
             if key and not store.typed:
@@ -73,14 +79,17 @@ def init(
             left_out.append(name)
         else:
             found.append(guess)
+    for remark in remarks:
+        tell(remark)
+    more = "" if schema or not is_snapshot(url) else "; one that no document has is seen with --schema convex/schema.ts"
     if not found:
         where = f"table {' or '.join(map(repr, table))}" if table else "no table"
         msg = (
             f"{where} of {url} has a field that looks like updatedAt; name it: "
-            f"timestamp-guard check {url} --updated FIELD --encoding ENCODING"
+            f"timestamp-guard check {url} --updated FIELD --encoding ENCODING{more}"
         ).replace("table '", "no table '", 1)
         raise UsageError(msg)
-    text = "\n".join(_file(_seen_from(url, output), found, left_out, guessed))
+    text = "\n".join(_file(_seen_from(url, output), _path_from(schema, output), found, left_out, guessed))
     if output == STDOUT:
         say(text)
         return 0
@@ -101,7 +110,7 @@ def init(
             say(f"  {look}{_astray(look)}")
         say(f"  earliest: {each.earliest}")
     if left_out:
-        say(f"left out, as nothing in them looks like updatedAt: {', '.join(left_out)}")
+        say(f"left out, as nothing in them looks like updatedAt: {', '.join(left_out)}{more}")
     say(f"wrote {output}; next: timestamp-guard check" + ("" if output == Path(FILE) else f" --config {output}"))
     return 0
 
@@ -121,6 +130,13 @@ def _seen_from(url: str, output: Path) -> str:
     if output == STDOUT or found is None or Path(found[2]).is_absolute() or output.parent == Path():
         return url
     return found[1] + os.path.relpath(found[2], output.parent)
+
+
+def _path_from(path: Path | None, output: Path) -> str | None:
+    """A path as the file must say it."""
+    if path is None or path.is_absolute() or output in {STDOUT, Path(output.name)}:
+        return None if path is None else str(path)
+    return os.path.relpath(path, output.parent)
 
 
 def _astray(look: Look) -> str:
@@ -149,7 +165,9 @@ def _entry(each: Detected) -> dict[str, Any]:
 # -- the file ---------------------------------------------------------------------------------------------------
 
 
-def _file(url: str, found: Sequence[Detected], left_out: Sequence[str], guessed: Container[str]) -> Iterator[str]:
+def _file(
+    url: str, schema: str | None, found: Sequence[Detected], left_out: Sequence[str], guessed: Container[str]
+) -> Iterator[str]:
     yield "# What must hold of the timestamps in these tables, and how they may be mended."
     yield "# Written by timestamp-guard init: guesses from the first records of each table, each with what it rests on."
     yield ""
@@ -157,6 +175,8 @@ def _file(url: str, found: Sequence[Detected], left_out: Sequence[str], guessed:
     if secret(url):
         yield "# The password was left out: have it in PGPASSWORD or ~/.pgpass, or say env:NAME for the whole address."
     yield f"url = {_quoted(shown(url))}"
+    if schema is not None:
+        yield f"schema = {_quoted(schema)}"
     for name in left_out:
         yield f"# table {brief(name)} is left out: nothing in it looks like updatedAt"
     for each in found:

@@ -14,12 +14,13 @@ from ..errors import StoreMissing, UsageError
 from .address import resolved, shown
 
 if TYPE_CHECKING:
+    from ..convex.schema import Schema
     from ..engine.pace import Brake
     from ..instants import Encodings
     from .base import OpenStore
     from .sql.ledger import FileLedger
 
-__all__ = ["addresses", "braking", "is_file", "keepers", "open_ledger", "open_store", "tables"]
+__all__ = ["addresses", "braking", "is_file", "is_snapshot", "keepers", "open_ledger", "open_store", "tables"]
 
 POSTGRESQL: Final = ("postgresql://", "postgres://")
 MYSQL: Final = ("mysql://", "mariadb://")
@@ -33,11 +34,12 @@ def open_store(
     url: str,
     table: str | None = None,
     *,
-    encodings: Encodings,
+    encodings: Encodings | None = None,
     key: str | Sequence[str] | None = None,
     read_only: bool = False,
     timeout: float = 5.0,
     nonfinite: bool = False,
+    schema: Schema | Path | str | None = None,
 ) -> OpenStore:
     """
     Open a store by its address: `sqlite:///app.db`, `postgresql://host/app`, `mysql://host/app`,
@@ -46,14 +48,28 @@ def open_store(
 
     *table* may be left out where there is only one; *encodings* says how instants are written, one for all columns or
     one for each; *key* names the columns that identify a row, where the table does not say; *timeout* is for how many
-    seconds a lock is waited for; *nonfinite* lets the words NaN and Infinity be, which are no JSON.
+    seconds a lock is waited for; *nonfinite* lets the words NaN and Infinity be, which are no JSON; *schema* is where the
+    schema of a snapshot of Convex is, and says the encodings too where there are none.
     Close it, or use it as a context manager.
 
     Raises:
-        UsageError: the address cannot be read, there is no such table, or it is not said which.
+        UsageError: the address cannot be read, there is no such table, or it is not said which; there is no such schema,
+            or no encodings.
         StoreError: there is no store, it is locked, or it cannot be read.
     """
     url = resolved(url)
+    if (snapshot := _snapshot(url)) is not None:
+        from .convex.store import ConvexStore
+
+        return ConvexStore(snapshot, table, encodings=encodings, key=key, read_only=read_only, schema=schema)
+    if schema is not None:
+        msg = (
+            f"a schema goes with a snapshot of Convex, like convex:snapshot.zip, and {shown(url)} is none: leave it out"
+        )
+        raise UsageError(msg)
+    if encodings is None:
+        msg = f"how are instants written in {shown(url)}? give encodings, like epoch_ms"
+        raise UsageError(msg)
     file = _file(url)
     if file is not None:
         from .json.store import JsonStore
@@ -62,10 +78,6 @@ def open_store(
         return JsonStore(
             path, table, encodings=encodings, key=key, lines=lines, read_only=read_only, nonfinite=nonfinite
         )
-    if (snapshot := _snapshot(url)) is not None:
-        from .convex.store import ConvexStore
-
-        return ConvexStore(snapshot, table, encodings=encodings, key=key, read_only=read_only)
     if table is None:
         known = tables(url)
         if len(known) != 1:
@@ -225,6 +237,11 @@ def _option(name: str) -> str:
 def is_file(url: str) -> bool:
     """Whether a store is a file that is replaced as a whole, and no database."""
     return _file(resolved(url)) is not None or _snapshot(resolved(url)) is not None
+
+
+def is_snapshot(url: str) -> bool:
+    """Whether a store is a snapshot of Convex."""
+    return _snapshot(resolved(url)) is not None
 
 
 def _snapshot(url: str) -> str | None:

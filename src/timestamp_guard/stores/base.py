@@ -496,6 +496,10 @@ class Exported(Protocol):
         """What is odd about the copy, a sentence each."""
         ...
 
+    def left_out(self, field: str) -> str | None:
+        """Why a table may have a field that none of its first records has; None where it is known that it has not."""
+        ...
+
     def part(self, path: Path) -> Sequence[str]:
         """
         Make a copy at *path* of those tables alone that runs have changed, and give their names.

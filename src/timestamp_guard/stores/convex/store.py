@@ -15,6 +15,7 @@ from typing import Any, Final
 from attrs import evolve
 
 from ...convex.ids import NotAnId, decode
+from ...convex.schema import Schema
 from ...errors import StoreDamaged, StoreError, StoreMissing, UsageError
 from ...instants import Encodings, Raw
 from ...job import Job
@@ -24,6 +25,7 @@ from ..json.file import FileStore
 from ..json.folder import FolderLedger
 from ..json.patching import Filling
 from ..json.replace import bytes_of
+from .declared import Declared, encodings_in, schema_of
 from .part import part
 from .snapshot import Snapshot
 from .values import ConvexCodec, Inferred
@@ -46,11 +48,13 @@ class ConvexStore(FileStore):
     The documents of a *table* in the snapshot at *path*, a ZIP that `npx convex export` made, or a folder unpacked from
     one. A table of a component is called `component/path:table`.
 
-    *types* says of which type fields are, by their names: `number`, `int64` or `string`; without it, a field is what its
-    other values are, and a `number` where it has none.
+    *schema* is that of the app, where it is or as it was read: it says of which type a field is, which fields there are
+    where no document has them, and how they are written where no *encodings* are given. *types* says it instead, by the
+    names of the fields: `number`, `int64` or `string`. Without either, a field is what its other values are, and a
+    `number` where it has none.
 
     Raises:
-        UsageError: there is no such table, or the snapshot is none.
+        UsageError: there is no such table, the snapshot or the schema is none, or there are no encodings.
         StoreError: it is not there, damaged, or made to harm.
     """
 
@@ -59,15 +63,22 @@ class ConvexStore(FileStore):
         path: str,
         table: str | None = None,
         *,
-        encodings: Encodings,
+        encodings: Encodings | None = None,
         key: str | Sequence[str] | None = None,
         read_only: bool = False,
+        schema: Schema | Path | str | None = None,
         types: Mapping[str, str] | None = None,
     ) -> None:
         self.snapshot = Snapshot.at(path)
         self.table = self.snapshot.table(table)
         self.notation = self.snapshot.notation(self.table)
         self.types = types or {}
+        self.schema = Declared(schema_of(schema), self.table.name)
+        if encodings is None:
+            if self.schema.schema is None:
+                msg = "how are instants written? give encodings, or the schema of the app"
+                raise UsageError(msg)
+            encodings = encodings_in(self.schema.schema, self.table.name)
         self._kinds: dict[str, type[int | float]] = {}
         self._meant: tuple[Job, Job] | None = None
         ledger = FolderLedger(self.snapshot.path)
@@ -92,6 +103,8 @@ class ConvexStore(FileStore):
     def meant(self, job: Job) -> Job:
         """The job, with the kind of number that its field holds."""
         if self._meant is None or self._meant[0] is not job:
+            if job.field not in self.types:
+                self.schema.ensure_holds(job.field, job.encodings[job.field])
             number = self._number(job.field) if job.encodings[job.field].is_number else None
             self._meant = job, evolve(job, number=number)
         return self._meant[1]
@@ -100,7 +113,8 @@ class ConvexStore(FileStore):
         """What does the job, and sees that all numbers of its field are of one kind."""
         codec = self.codec_for(job)
         if job.number is not None and job.field not in self.types and isinstance(codec, ConvexCodec):
-            codec.watch(job.field, job.number)
+            where = self.schema.place(job.field) if self.schema.number(job.field) is not None else ""
+            codec.watch(job.field, job.number, where)
         return Filling(job, codec, samples, aside, self.notation.writer(job.field))
 
     def _number(self, name: str) -> type[int | float]:
@@ -111,25 +125,45 @@ class ConvexStore(FileStore):
                 raise UsageError(msg)
             return NUMBERS[self.types[name]]
         if name not in self._kinds:
-            codec = self.codec((name,))
-            there: dict[type, int] = {int: 0, float: 0}
-            looked = 0
-            for _, found in self._read(codec):
-                for document in found:
-                    kind = type(codec.record(document).get(name))
-                    if kind in there:
-                        there[kind] += 1
-                looked += len(found)
-                if sum(there.values()) >= FEW or looked >= MANY:
-                    break
-            if all(there.values()):
+            (there,) = self._counted((name,)).values()
+            declared = self.schema.number(name)
+            if declared is not None and (said := self._astray(name, there)):
+                msg = f"{said}: change the schema, or mend the others first; nothing was written"
+                raise UsageError(msg)
+            if declared is None and all(there.values()):
                 msg = (
                     f"{name} of {self.name} holds numbers of both kinds, {there[int]:,} int64 and {there[float]:,} floats: "
                     f"say in the schema which it is to be, and mend the others first"
                 )
                 raise UsageError(msg)
-            self._kinds[name] = int if there[int] else float
+            self._kinds[name] = declared or (int if there[int] else float)
         return self._kinds[name]
+
+    def _counted(self, names: Sequence[str]) -> Mapping[str, Mapping[type, int]]:
+        """How many numbers of each kind fields hold, by the first documents."""
+        codec = self.codec(names)
+        counts: dict[str, dict[type, int]] = {name: {int: 0, float: 0} for name in names}
+        looked = 0
+        for _, found in self._read(codec):
+            for document in found:
+                record = codec.record(document)
+                for name, there in counts.items():
+                    kind = type(record.get(name))
+                    if kind in there:
+                        there[kind] += 1
+            looked += len(found)
+            if all(sum(there.values()) >= FEW for there in counts.values()) or looked >= MANY:
+                break
+        return counts
+
+    def _astray(self, name: str, there: Mapping[type, int]) -> str | None:
+        """What is said where numbers are of another kind than the schema has it."""
+        number = self.schema.number(name)
+        other: type = float if number is int else int
+        if number is None or not there[other]:
+            return None
+        kinds = {int: "int64", float: "float"}
+        return f"{name} of {self.name} holds a number of the kind {kinds[other]} in {there[other]:,} of the first documents, and is {self.schema.place(name)}"
 
     def _recorded(self, run: Run, token: bytes, key: Key) -> Raw:
         """What a run recorded, in whatever table of the snapshot."""
@@ -206,6 +240,23 @@ class ConvexStore(FileStore):
 
     # -- what is to be known of it
 
+    def fields(self) -> Sequence[str]:
+        """The fields of the first documents, and those of the schema: a field that is new is in no document yet."""
+        return list(dict.fromkeys((*super().fields(), *self.schema.fields)))
+
+    def declared(self) -> Mapping[str, str]:
+        """The types that the schema has, where they are one."""
+        types = {name: type_.kinds - {"null"} for name, type_ in self.schema.fields.items()}
+        return {name: min(kinds) for name, kinds in types.items() if len(kinds) == 1}
+
+    def left_out(self, field: str) -> str | None:
+        """Why the table does not count as one that has a field; None where it is known that it has none."""
+        if not self.schema.unsaid(field):
+            return None
+        if self.schema.schema is None:
+            return "the schema may have it, where it is given with --schema convex/schema.ts"
+        return f"{self.schema.schema.file} does not say"
+
     def statements(self, job: Job) -> Sequence[str]:
         """What a run does to the snapshot."""
         said = list(super().statements(job))
@@ -230,6 +281,11 @@ class ConvexStore(FileStore):
             )
         if self.table.number is None:
             said.append(f"_tables does not list {self.name}: whether its ids are of this table cannot be told")
+        said += self.schema.remarks()
+        numbers = [name for name in self.schema.fields if name not in self.types and self.schema.number(name)]
+        for name, there in self._counted(numbers).items() if numbers else ():
+            if contradiction := self._astray(name, there):
+                said.append(f"{contradiction}: an import would refuse it")
         return said
 
     def following(self, part: Path | None = None) -> Sequence[str]:

@@ -224,11 +224,11 @@ class ConvexCodec(Codec):
         self._notation = notation
         self._fields = None if self._whole else list(self._tops)
         self._id = next((attribute for top, attribute in self._tops if top == "_id"), None)
-        self.watched: tuple[str, type, type] | None = None
+        self.watched: tuple[str, type, type, str] | None = None
 
-    def watch(self, name: str, number: type[int | float]) -> None:
-        """See that no number of the field *name* is of the other kind."""
-        self.watched = name, number, float if number is int else int
+    def watch(self, name: str, number: type[int | float], where: str = "") -> None:
+        """See that no number of the field *name* is of the other kind; *where* a schema says that."""
+        self.watched = name, number, float if number is int else int, where
 
     def read(self, block: Block) -> list[Any]:
         """
@@ -249,7 +249,7 @@ class ConvexCodec(Codec):
         return found
 
     def _see(self, found: Sequence[Any]) -> None:
-        name, number, other = self.watched or ("", int, float)
+        name, number, other, where = self.watched or ("", int, float, "")
         pick = self._picked[name]
         if self.flat:
             kinds = set(map(type, map(operator.attrgetter(dict(self._tops)[name]), found)))
@@ -258,9 +258,10 @@ class ConvexCodec(Codec):
         if other in kinds:
             wanted, there = ("an int64", "a float") if number is int else ("a float", "an int64")
             index = next(index for index, each in enumerate(found) if type(pick(each)) is other)
+            why = f"is {where}: change the schema" if where else f"is to be {wanted}: say which it is in the schema"
             msg = (
-                f"{name} holds {there} in one document ({self.key(found[index], index, None)}), and is to be {wanted}: say "
-                f"which it is in the schema, mend the others first; nothing was written"
+                f"{name} holds {there} in one document ({self.key(found[index], index, None)}), and {why}, or mend the "
+                f"others first; nothing was written"
             )
             raise UsageError(msg)
 
