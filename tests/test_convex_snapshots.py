@@ -697,6 +697,21 @@ def test_taken_back_by_key(tmp_path: Path) -> None:
     assert [T + 77, None, ...] == [now[document_id(n)] for n in (1, 2, 3)]
 
 
+def test_put_back_by_hand(tmp_path: Path) -> None:
+    """
+    Where somebody has put the snapshot back as it was, there is nothing to take back, and nothing is touched.
+    """
+    path = made(tmp_path / "s.zip")
+    before = path.read_bytes()
+    fill(path)
+    path.write_bytes(before)
+    back = take_back(path)
+
+    assert (True, 0) == (back.ok, back.counts.changed)
+    assert before == path.read_bytes()
+    assert [] == list((tmp_path / "s.zip.timestamp-guard").rglob("*.part"))
+
+
 def test_another_table_changed_since(tmp_path: Path) -> None:
     """
     What others do to other tables is kept, and stands in nobody's way.
