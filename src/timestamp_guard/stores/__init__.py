@@ -53,8 +53,7 @@ def open_store(
     Close it, or use it as a context manager.
 
     Raises:
-        UsageError: the address cannot be read, there is no such table, or it is not said which; there is no such schema,
-            or no encodings.
+        UsageError: the address cannot be read; there is no such table or schema; no table or encodings are given.
         StoreError: there is no store, it is locked, or it cannot be read.
     """
     url = resolved(url)
