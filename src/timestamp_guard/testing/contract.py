@@ -156,11 +156,11 @@ class _Contract:
     @pytest.fixture
     def make(self) -> Make:
         """To be given by whoever inherits."""
-        raise NotImplementedError
+        raise NotImplementedError  # whoever tests an adapter says it
 
     def put(self, open_: Opener, key: Key, raw: Raw) -> None:
         """Write `updatedAt` as a user would, past the engine."""
-        raise NotImplementedError
+        raise NotImplementedError  # whoever tests an adapter says it
 
     def held(self, raw: Raw) -> Raw:
         """How the store holds a value that is written to it: as it is, unless its columns have types."""

@@ -11,8 +11,6 @@ back is recorded after it, and either is looked at, before and after: ended anyw
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -28,6 +26,7 @@ from ....targets.typed import mends_typed, speaks_typed
 from ...base import Clock, Stage, Survey, Tell, Wanted
 from ..connection import Prepared
 from ..served.locks import Locks
+from ..served.naming import name_for
 from ..served.server import Refused
 from . import definition
 from .able import Able, ensure_strict
@@ -162,12 +161,7 @@ class MysqlEnforcing:
         return [*dict.fromkeys((*parts.bare, *parts.fixed.required))]
 
     def _name(self, kind: str, wanted: Wanted) -> str:
-        """A name for what means this, and for nothing else: 64 characters at most."""
-        table = self.store.table
-        meant = [table.schema, table.name, kind, str(wanted.guard), {k: repr(e) for k, e in wanted.encodings.items()}]
-        if kind == "gate":
-            meant.append(str(wanted.repair))
-        return f"timestamp_guard_{kind}_{hashlib.sha256(json.dumps(meant, sort_keys=True).encode()).hexdigest()[:12]}"
+        return name_for(self.store.table, kind, wanted)
 
     # -- the stages
 

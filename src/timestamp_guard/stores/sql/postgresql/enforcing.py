@@ -8,8 +8,6 @@ transaction of its own, or the heaviest lock of all would be held until the last
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -26,6 +24,7 @@ from ....targets.typed import mends_typed, speaks_typed
 from ...base import Clock, Stage, Survey, Tell, Wanted
 from ..connection import Prepared
 from ..served.locks import Locks
+from ..served.naming import name_for
 from ..served.server import Refused
 from .locks import ACCESS_EXCLUSIVE, SHARE_ROW_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE, TableLock
 from .server import quoted
@@ -152,12 +151,7 @@ class PostgresEnforcing:
         return " AND ".join(said) or "true"
 
     def _name(self, kind: str, wanted: Wanted) -> str:
-        """A name for what means this, and for nothing else: 63 bytes at most."""
-        table = self.store.table
-        meant = [table.schema, table.name, kind, str(wanted.guard), {k: repr(e) for k, e in wanted.encodings.items()}]
-        if kind == "gate":
-            meant.append(str(wanted.repair))
-        return f"timestamp_guard_{kind}_{hashlib.sha256(json.dumps(meant, sort_keys=True).encode()).hexdigest()[:12]}"
+        return name_for(self.store.table, kind, wanted)
 
     # -- the stages
 

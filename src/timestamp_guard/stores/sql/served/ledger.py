@@ -50,7 +50,7 @@ class ServedLedger(SqlLedger, Generic[S]):
         Raises:
             ValueError: it is none of that kind.
         """
-        raise NotImplementedError
+        raise NotImplementedError  # a dialect says it
 
     # -- steps
 

@@ -59,7 +59,7 @@ class ServedTable(Generic[C]):
     @property
     def source(self) -> str:
         """Its name as SQL has it."""
-        raise NotImplementedError
+        raise NotImplementedError  # a dialect says it
 
     def column(self, name: str) -> C:
         """
