@@ -52,7 +52,7 @@ class SqlLedger:
     TABLES: ClassVar[Sequence[str]] = (CHANGES, QUARANTINE)
     """What there must be beside the runs."""
 
-    KEPT: ClassVar[tuple[str, str]] = (CHANGES, "id")
+    STORED: ClassVar[tuple[str, str]] = (CHANGES, "id")
     """Where changes are kept, and what numbers them there."""
 
     types: ClassVar[Mapping[Type, str]] = {"INTEGER": "INTEGER", "TEXT": "TEXT"}
@@ -370,7 +370,7 @@ class SqlLedger:
         """See :class:`~timestamp_guard.ledger.Ledger`; the changes go a few at a time, so that nobody waits for long."""
         run = self.save(evolve(run, reason=PURGED))
         top = run.last_change
-        table, number = self.KEPT
+        table, number = self.STORED
         kept = self.database.address(table)
         while top is not None and (top := self.newest(run, top)) is not None:
             with self._writing():

@@ -37,7 +37,7 @@ class ServerLedger(ServedLedger[Server]):
     """The ledger beside *table*."""
 
     TABLES: ClassVar = (CHANGES, QUARANTINE, BATCHES)
-    KEPT: ClassVar = (BATCHES, "first")
+    STORED: ClassVar = (BATCHES, "first")
     types: ClassVar[Mapping[Type, str]] = {"INTEGER": "bigint", "TEXT": "text"}
 
     def create(self) -> None:
