@@ -13,7 +13,7 @@ from ..rules import Guard
 from ..stores.base import BatchStore, Clock, Sample, Source, pages
 from ..targets.python import judge
 from .drive import clock_of, known
-from .stepwise import survey
+from .tally import survey
 
 __all__ = ["check", "violations"]
 

@@ -9,8 +9,7 @@ them again: a compare-and-set that was made already is made.
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -18,26 +17,14 @@ from attrs import evolve
 
 from .._faults import point, reach
 from ..errors import NoIdentity, TimestampGuardError, UsageError
-from ..instants import ABSENT, Cause, Encoding, Encodings, Raw, decode, encodings_for
+from ..instants import Encodings
 from ..job import Job
 from ..ledger import Change, Counts, Cursor, Key, Ledger, Quarantined, Run, freeze
-from ..predicate import Fault, violations
-from ..repairs import Mend
-from ..rules import Guard, Moment, Pair
-from ..stores.base import (
-    Assessment,
-    Clock,
-    Page,
-    Sample,
-    Source,
-    Step,
-    Store,
-    Survey,
-    pages,
-)
-from ..targets.python import judge
+from ..rules import Guard
+from ..stores.base import Assessment, Clock, Page, Step, Store, Survey, pages
+from .tally import assess, change_of, survey
 
-__all__ = ["Estimate", "Stepwise", "Tally", "assess", "survey"]
+__all__ = ["Stepwise"]
 
 INTENDED: Final = point("intended")
 WRITTEN: Final = point("written")
@@ -46,124 +33,6 @@ TAKEN_BACK: Final = point("taken back")
 
 PATIENCE_NS: Final = 10**9
 """How long a step looks for work before it says where it stands."""
-
-
-class Tally:
-    """What a look at every record finds, counted as they come by."""
-
-    def __init__(self, guard: Guard, encodings: Mapping[str, Encoding], samples: int) -> None:
-        self._guard, self._encodings, self._limit = guard, encodings, samples
-        self._faults_of = judge(guard, encodings)
-        self._open = guard.undecidable()
-        self._faults: Counter[Fault] = Counter()
-        self._undecided: Counter[tuple[Pair, Cause]] = Counter()
-        self._causes: Counter[tuple[str, Cause]] = Counter()
-        self._kept: dict[Fault, list[Sample]] = {}
-        self._records = self._broken = 0
-
-    def sound(self, records: int) -> None:
-        """So many came by in which every field holds an instant and nothing is wrong."""
-        self._records += records
-
-    def see(self, key: Key, record: Mapping[str, Raw], now: int, times: int = 1) -> None:
-        """One came by, or several that are all alike."""
-        self._records += times
-        found = self._faults_of(record, now, now)
-        if found:
-            self._broken += times
-            self._faults.update(dict.fromkeys(found, times))
-            if any(len(self._kept.get(fault, ())) < self._limit for fault in found):
-                for violation in violations(record, self._guard, self._encodings, now):
-                    rows = self._kept.setdefault(violation.fault, [])
-                    if len(rows) < self._limit:
-                        rows.append(Sample(key, violation))
-        absent: dict[str, Cause] = {}
-        for name in self._guard.fields:
-            instant = decode(record.get(name, ABSENT), self._encodings[name])
-            if not isinstance(instant, int):
-                absent[name] = instant
-        if absent:
-            self._causes.update(dict.fromkeys(absent.items(), times))
-            said: dict[Pair, Cause] = {}
-            for pair, name in self._open:
-                if name in absent:
-                    said.setdefault(pair, absent[name])
-            self._undecided.update(dict.fromkeys(said.items(), times))
-
-    def survey(self) -> Survey:
-        """All that was found."""
-        samples = fairly(self._kept, self._limit)
-        return Survey(self._records, self._broken, self._faults, self._undecided, self._causes, samples)
-
-
-def survey(source: Source, guard: Guard, clock: Clock, samples: int) -> Survey:
-    """Look at every record of *source* once; NOW is read again for every page."""
-    tally = Tally(guard, encodings_for(guard.fields, source.encodings), samples)
-    for page in pages(source):
-        now = clock()
-        for key, record in page.records:
-            tally.see(key, record, now)
-    return tally.survey()
-
-
-class Estimate:
-    """What a job would find to do, counted as records come by; those in *aside* are not."""
-
-    def __init__(self, job: Job, samples: int, aside: Sequence[Quarantined] = ()) -> None:
-        self._job, self._limit = job, samples
-        self._aside = {freeze(each.key) for each in aside}
-        self._mendable: Counter[int] = Counter()
-        self._unrepairable = 0
-        self._shown: list[Change] = []
-        self._hopeless: list[Key] = []
-
-    def see(self, key: Key, record: Mapping[str, Raw], moment: Moment, *, mendable: bool = True) -> Mend | None:
-        """One came by: what it would be given, if it is to be mended and can be; not where it is not *mendable*."""
-        job = self._job
-        if not job.broken(record, moment) or (self._aside and freeze(key) in self._aside):
-            return None
-        mend = job.mend(record, moment) if mendable else None
-        if mend is None:
-            self._unrepairable += 1
-            if len(self._hopeless) < self._limit:
-                self._hopeless.append(key)
-            return None
-        self._mendable[mend.candidate] += 1
-        if len(self._shown) < self._limit:
-            self._shown.append(change_of(job, key, record, mend.after, mend.candidate))
-        return mend
-
-    def mended(self, candidate: int, records: int) -> None:
-        """So many came by that are to be given that candidate."""
-        self._mendable[candidate] += records
-
-    def assessment(self) -> Assessment:
-        """All that was found."""
-        return Assessment(self._mendable, self._unrepairable, self._shown, self._hopeless)
-
-
-def assess(source: Source, job: Job, clock: Clock, samples: int, skipped: Sequence[Quarantined] = ()) -> Assessment:
-    """Count what *job* would find to do in *source*, but for what is *skipped*; NOW is read again for every page."""
-    estimate = Estimate(job, samples, skipped)
-    for page in pages(source):
-        moment = job.moment(clock())
-        for key, record in page.records:
-            estimate.see(key, record, moment)
-    return estimate.assessment()
-
-
-def change_of(job: Job, key: Key, record: Mapping[str, Raw], after: Raw, candidate: int) -> Change:
-    """The change that a mend is."""
-    before = record.get(job.field, ABSENT)
-    return Change(key, job.field, before, after, str(job.repair.candidates[candidate]))
-
-
-def fairly(kept: Mapping[Fault, Sequence[Sample]], samples: int) -> list[Sample]:
-    """Some samples of every fault, the first of each first."""
-    chosen = []
-    for index in range(samples):
-        chosen += [rows[index] for rows in kept.values() if index < len(rows)]
-    return chosen[:samples] if len(kept) <= samples else [rows[0] for rows in kept.values()]
 
 
 class Stepwise:

@@ -11,7 +11,8 @@ from typing import Final, Self
 
 from attrs import asdict, evolve, frozen
 
-from ...engine.stepwise import Stepwise, assess, change_of, survey
+from ...engine.stepwise import Stepwise
+from ...engine.tally import assess, change_of, survey
 from ...errors import StoreError, StoreReadOnly, UnknownName, UsageError
 from ...instants import ABSENT, Encodings, brief, decode
 from ...job import Job

@@ -15,7 +15,7 @@ from attrs import evolve
 from msgspec import UNSET
 
 from ..._faults import reach
-from ...engine.stepwise import Tally
+from ...engine.tally import Tally
 from ...engine.walk import ensure_few
 from ...errors import NoIdentity, StoreDamaged, StoreError, StoreReadOnly
 from ...instants import Encodings, encodings_for, ensure_no_datetimes

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeAlias
 from attrs import frozen
 from msgspec import UNSET
 
-from ...engine.stepwise import Estimate
+from ...engine.tally import Estimate
 from ...instants import Raw, brief
 from ...job import Job
 from ...ledger import Quarantined
@@ -153,7 +153,7 @@ class Filling:
             return dict(sorted(judged.items()))
         source = self._copies.source
         usual = {index: Mend(getattr(found[index], source), 0) for index in taken}
-        self.estimate.mended(0, len(usual))
+        self.estimate.count(0, len(usual))
         return dict(sorted({**judged, **usual}.items())) if judged else usual
 
     def patch(self, block: Block, number: int, moment: Moment, at: int) -> tuple[int, Patched | None]:
@@ -228,7 +228,7 @@ class Filling:
         parts = [block.data[: block.body[0]], *lines]
         for index, new in zip(taken, news, strict=True):
             parts[index + 1] = new
-        self.estimate.mended(0, len(records))
+        self.estimate.count(0, len(records))
         self.changed += len(records)
         return Patched(b"".join(parts), b"".join(said))
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -16,22 +15,22 @@ from typing import Any, Final, Self
 from attrs import evolve
 
 from ..._faults import point, reach
-from ...engine.stepwise import assess as assess_pages
-from ...engine.stepwise import fairly
-from ...engine.stepwise import survey as survey_pages
+from ...engine.tally import Tally
+from ...engine.tally import assess as assess_pages
+from ...engine.tally import survey as survey_pages
 from ...errors import PlanChanged, UsageError, WriteFailed, WriteUndone
-from ...instants import Cause, Encodings, brief, encodings_for, ensure_no_datetimes
+from ...instants import Encodings, brief, encodings_for, ensure_no_datetimes
 from ...job import Job
-from ...ledger import Change, Cursor, Key, Run, freeze, thaw
-from ...predicate import Fault, violations
+from ...ledger import Cursor, Key, Run, freeze, thaw
 from ...repairs import needs
-from ...rules import Guard, Moment, Pair
+from ...rules import Guard, Moment
 from ...targets.sql import SqlGuard, mends, speaks
-from ..base import Assessment, Clock, Page, Probe, Sample, Step, Survey
+from ..base import Assessment, Clock, Page, Probe, Step, Survey
 from .connection import TakenBack
 from .database import Database, path_of, quoted
 from .enforcing import SqliteEnforcing
 from .ledger import CHANGES, QUARANTINE, SqlLedger
+from .looking import Columns, assess, key_of
 from .probing import probe
 from .statements import Place, Restore, Statements, UndoStatements, Window, by_sql
 from .table import Table, Trigger, ensure_unique, reflect, triggers
@@ -196,62 +195,47 @@ class SqliteStore:
         found = []
         for row in self.database.rows(said, {"limit": limit, **place.values("after", after)}):
             where, held = row[:width], row[width : width + len(key)]
-            identity = held if key else where
-            found.append(
-                (
-                    where,
-                    identity[0] if len(identity) == 1 else identity,
-                    dict(zip(names, row[width + len(key) :], strict=True)),
-                )
-            )
+            record = dict(zip(names, row[width + len(key) :], strict=True))
+            found.append((where, key_of(held if key else where), record))
         return found
+
+    def _columns(self, names: Sequence[str] | None) -> Columns:
+        """This table, of which only some columns are read."""
+        chosen = self.fields() if names is None else names
+        return Columns(self.name, self.encodings, lambda after, limit: self._scan(chosen, after, limit))
 
     def survey(self, guard: Guard, clock: Clock, samples: int) -> Survey:
         """Look at every row once, in one view of the data."""
         encodings = encodings_for(guard.fields, self.encodings)
         with self.database.reading():
             if not speaks(guard, encodings):
-                return survey_pages(_Columns(self, guard.fields), guard, clock, samples)
+                return survey_pages(self._columns(guard.fields), guard, clock, samples)
             moment = Moment.at(clock())
             return self._survey(SqlGuard(guard, encodings), moment, samples)
 
     def _survey(self, guard: SqlGuard, moment: Moment, samples: int) -> Survey:
         limits = guard.limits(moment)
         ((records,),) = self.database.rows(f"SELECT count(*) FROM {quoted(self.table.name)}")  # noqa: S608 - quoted
-        faults: Counter[Fault] = Counter()
-        undecided: Counter[tuple[Pair, Cause]] = Counter()
-        causes: Counter[tuple[str, Cause]] = Counter()
-        kept: dict[Fault, list[Sample]] = {}
-        broken = 0
+        tally = Tally(guard.guard, guard.encodings, samples)
         for signature, count, *places in self.database.rows(self._place.survey(guard), limits):
             said = guard.decode(signature)
-            if said.faults:
-                broken += count
-                for sample in self._samples(guard, moment, signature, places, limits) if samples else ():
-                    rows = kept.setdefault(sample.violation.fault, [])
-                    if len(rows) < samples and all(sample.key != other.key for other in rows):
-                        rows.append(sample)
-            for fault in said.faults:
-                faults[fault] += count
-            for cause in said.causes:
-                causes[cause] += count
-            for pair in said.undecided:
-                undecided[pair] += count
-        return Survey(records, broken, faults, undecided, causes, fairly(kept, samples) if samples else ())
+            tally.count(count, said.faults, said.causes, said.undecided)
+            records -= count
+            for key, record in self._samples(guard, signature, places, limits) if samples and said.faults else ():
+                tally.show(key, record, moment)
+        tally.sound(records)
+        return tally.survey()
 
     def _samples(
-        self, guard: SqlGuard, moment: Moment, signature: int, places: Sequence[int], limits: Mapping[str, Any]
-    ) -> Iterator[Sample]:
+        self, guard: SqlGuard, signature: int, places: Sequence[int], limits: Mapping[str, Any]
+    ) -> Iterator[tuple[Key, Mapping[str, Any]]]:
         """Some rows of that signature: the first and the last, where the survey told which those are."""
         key = self.table.key or self._place.names
         for place in dict.fromkeys(places) if places else (None,):
             said = self._place.sample(guard, key, exact=place is not None)
             values = {**limits, "signature": signature, "place": place}
             for row in self.database.rows(said, values):
-                identity = row[: len(key)]
-                record = dict(zip(guard.fields, row[len(key) :], strict=True))
-                for violation in violations(record, guard.guard, guard.encodings, moment):
-                    yield Sample(identity[0] if len(identity) == 1 else identity, violation)
+                yield key_of(row[: len(key)]), dict(zip(guard.fields, row[len(key) :], strict=True))
 
     def assess(self, job: Job, clock: Clock, samples: int, run: Run | None = None) -> Assessment:
         """Count what there is to do, in one view of the data."""
@@ -259,28 +243,10 @@ class SqliteStore:
         with self.database.reading():
             if not self._sql(job):
                 skipped = self.ledger.quarantined(run) if run is not None else []
-                view = _Columns(self, needs(job.repair, job.guard))
-                return assess_pages(view, job, clock, samples, skipped)
+                return assess_pages(self._columns(needs(job.repair, job.guard)), job, clock, samples, skipped)
             said = self._statements(job, skipping=skipping)
             values = said.values(job, job.moment(clock())) | ({"run": run.id} if run is not None else {})
-            mendable: Counter[int] = Counter()
-            unrepairable = 0
-            for candidate, count in self.database.rows(said.count, values):
-                if candidate is None:
-                    unrepairable += count
-                else:
-                    mendable[candidate] += count
-            shown: list[Change] = []
-            hopeless: list[Key] = []
-            width = len(self.table.key) or len(self._place.names)
-            for row in self.database.rows(said.some, {**values, "limit": samples}) if samples and mendable else ():
-                before, after, candidate, *key = row
-                identity = key[0] if width == 1 else tuple(key)
-                shown.append(Change(identity, job.field, before, after, str(job.repair.candidates[candidate])))
-            if samples and unrepairable:
-                rows = self.database.rows(said.hopeless, {**values, "limit": samples})
-                hopeless = [row[0] if width == 1 else tuple(row) for row in rows]
-            return Assessment(mendable, unrepairable, shown, hopeless)
+            return assess(self.database, said, values, job, samples, key=key_of, raw=lambda after: after)
 
     def statements(self, job: Job) -> Sequence[str]:
         """What a step runs and locks, and the triggers that its writes set off."""
@@ -688,15 +654,3 @@ class _NotHeld(Exception):
 
 _UNWRITABLE: Final = (sqlite3.IntegrityError, OverflowError, _NotHeld)
 """A write that this row or table will never take: an integer beyond 64 bits, too."""
-
-
-class _Columns:
-    """A table of which only some columns are read."""
-
-    def __init__(self, store: SqliteStore, names: Sequence[str] | None) -> None:
-        self.name, self.encodings = store.name, store.encodings
-        self._store = store
-        self._names = list(names) if names is not None else list(store.fields())
-
-    def scan(self, after: Cursor, limit: int) -> Page:
-        return self._store._scan(self._names, after, limit)  # noqa: SLF001 - a view of it

@@ -33,7 +33,6 @@ from .able import Able, ensure_strict
 from .held import HeldMysql, plain
 from .locks import TableLock
 from .server import quoted
-from .statements import held_by
 from .triggers import by_clock, filling, keeping, new, refusing
 
 if TYPE_CHECKING:
@@ -127,8 +126,7 @@ class MysqlEnforcing:
         return divide(wanted.guard, lambda guard: self._speaks(guard, wanted), wanted.encodings)
 
     def _speaks(self, guard: Guard, wanted: Wanted) -> bool:
-        held = held_by(self.store.table, guard.fields)
-        return speaks_typed(guard, wanted.encodings, {name: each.typed for name, each in held.items()})
+        return speaks_typed(guard, wanted.encodings, self.store.table.types(guard.fields))
 
     def _refuse(self, wanted: Wanted) -> None:
         table = self.store.table
@@ -147,7 +145,7 @@ class MysqlEnforcing:
 
     def _guard(self, guard: Guard, wanted: Wanted, row: Callable[[str], str]) -> HeldMysql:
         names = {column.name for column in self.store.table.columns}
-        held = held_by(self.store.table, [each for each in (*guard.fields, *wanted.encodings) if each in names])
+        held = self.store.table.held([each for each in (*guard.fields, *wanted.encodings) if each in names])
         return HeldMysql(guard, wanted.encodings, held, row)
 
     def _condition(self, parts: Division, wanted: Wanted, row: Callable[[str], str]) -> str:
@@ -271,8 +269,7 @@ class MysqlEnforcing:
         repair, table = wanted.repair, self.store.table
         if repair is None or table.column(repair.field).computed or parts.bare or parts.unsaid:
             return None
-        held = held_by(table, [*dict.fromkeys((*wanted.encodings, repair.field))])
-        if not mends_typed(repair, wanted.encodings, {name: each.typed for name, each in held.items()}):
+        if not mends_typed(repair, wanted.encodings, table.types((*wanted.encodings, repair.field))):
             return None
         guard = self._guard(parts.fixed.about(repair.field), wanted, new)
         body = filling(guard, repair, parts.clocked)

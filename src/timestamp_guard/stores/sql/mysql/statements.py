@@ -25,7 +25,7 @@ from .server import name_of, quoted
 from .table import Column, Table
 from .values import compared, put, read, text
 
-__all__ = ["Look", "Statements", "Writer", "by_server", "held_by"]
+__all__ = ["Look", "Statements", "Writer", "by_server"]
 
 
 NUMBER: Final = "@timestamp_guard_number"
@@ -342,7 +342,7 @@ def by_server(writer: Writer, job: Job, *, skipping: bool) -> Statements:
     """The statements of *job*; *skipping* leaves out what the run has quarantined."""
     table = writer.table
     column = table.column(job.field)
-    guard = MysqlGuard(job.guard, job.encodings, held_by(table, [*job.guard.fields, *job.encodings]))
+    guard = MysqlGuard(job.guard, job.encodings, table.held([*job.guard.fields, *job.encodings]))
     repair = SqlRepair(guard, job.repair, job.encodings)
     skip = f" AND {writer.not_aside()}" if skipping else ""
     broken, mendable = said(repair.broken()), said(repair.mendable())
@@ -408,8 +408,3 @@ class Look:
         return Prepared(
             f"SELECT {what} FROM {self._writer.plain} WHERE {self._signature} = %(signature)s LIMIT 2"  # noqa: S608
         )
-
-
-def held_by(table: Table, names: Sequence[str]) -> dict[str, Column]:
-    """The columns of these names."""
-    return {name: table.column(name) for name in names}

@@ -5,28 +5,26 @@ Python, in the same transaction and with the same ledger.
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from attrs import evolve, frozen
 
-from ....engine.stepwise import Estimate, Tally, fairly
-from ....engine.stepwise import assess as assess_pages
-from ....engine.stepwise import survey as survey_pages
+from ....engine.tally import Tally
 from ....errors import NoIdentity, UsageError
-from ....instants import EXACT_FLOAT, Cause, Encodings, Raw, encode, encodings_for
+from ....instants import EXACT_FLOAT, Encoding, Encodings, Raw, encode
 from ....job import Job
-from ....ledger import Change, Cursor, Key, Run, freeze
-from ....predicate import Fault, violations
+from ....ledger import Cursor, Key, Run, freeze
 from ....repairs import Mend, needs
-from ....rules import At, Field, Guard, Moment, Now, Pair
-from ....targets.typed import mends_typed, speaks_typed
-from ...base import Assessment, Clock, Downstream, Fingerprint, Held, Page, Probe, Sample, Step, Survey
+from ....rules import At, Field, Guard, Moment, Now
+from ....targets.typed import TypedColumn
+from ...base import Clock, Downstream, Fingerprint, Held, Page, Probe, Source, Step
 from ..connection import Prepared
+from ..looking import Columns, key_of
 from ..served.server import Refused
-from ..served.store import ENOUGH, PATIENCE_NS, ServedStore, key_of
+from ..served.store import ENOUGH, PATIENCE_NS, ServedStore
 from ..served.table import ServedTable
 from .enforcing import MysqlEnforcing
 from .guard import MysqlGuard, written
@@ -34,7 +32,7 @@ from .ledger import ServerLedger
 from .probing import probe
 from .proving import downstream, fingerprint, held
 from .server import Server, quoted
-from .statements import NUMBER, Look, Statements, Writer, by_server, held_by
+from .statements import NUMBER, Look, Statements, Writer, by_server
 from .table import Column, Table, reflect
 from .values import given, kept, thawed
 
@@ -73,7 +71,7 @@ class Window:
         return self.count > 0
 
 
-class MysqlStore(ServedStore[Column, Window]):
+class MysqlStore(ServedStore[Column, Statements, Window]):
     """
     One table of MariaDB or MySQL; its ledger is in the database of the table. Close it, or use it as a context manager.
 
@@ -114,11 +112,8 @@ class MysqlStore(ServedStore[Column, Window]):
             self.server.close()
             raise
         self._writer = Writer(self.table, self.ledger)
-        self._said: tuple[Job, bool] | None = None
-        self._prepared: tuple[Job, bool, Statements] | None = None
         self._top: Place | None = None
         self._walked: int | None = None
-        self._without, self._dense = 0, False
         self._stretch: tuple[Place, Place] | None = None
         super().__init__()
 
@@ -160,56 +155,31 @@ class MysqlStore(ServedStore[Column, Window]):
             for index, (text, kind) in enumerate(zip(place, kinds, strict=True))
         }
 
-    def survey(self, guard: Guard, clock: Clock, samples: int) -> Survey:
-        """Look at every row once, in one view of the data."""
-        return self._lasting(lambda: self._survey(guard, clock, samples))
+    def _count(
+        self, tally: Tally, guard: Guard, encodings: Mapping[str, Encoding], moment: Moment, *, show: bool
+    ) -> None:
+        judged = MysqlGuard(guard, encodings, self.table.held(guard.fields))
+        look, limits = Look(self._writer, judged), judged.limits(moment)
+        for signature, count, *places in self.server.rows(look.survey, limits):
+            said = judged.decode(int(signature))
+            tally.count(count, said.faults, said.causes, said.undecided)
+            if said.faults and show:
+                for key, record in self._samples(look, places, {**limits, "signature": int(signature)}):
+                    tally.show(key, record, moment)
 
-    def _survey(self, guard: Guard, clock: Clock, samples: int) -> Survey:
-        encodings = encodings_for(guard.fields, self.encodings)
-        held = held_by(self.table, guard.fields)
-        with self.server.reading():
-            if not speaks_typed(guard, encodings, {name: each.typed for name, each in held.items()}):
-                if self.table.key:
-                    return survey_pages(_Columns(self, guard.fields), guard, clock, samples)
-                tally = Tally(guard, encodings, samples)
-                now = clock()
-                for number, record in self._stored(guard.fields):
-                    tally.see(number, record, now)
-                return tally.survey()
-            judged = MysqlGuard(guard, encodings, held)
-            moment = Moment.at(clock())
-            look = Look(self._writer, judged)
-            faults: Counter[Fault] = Counter()
-            undecided: Counter[tuple[Pair, Cause]] = Counter()
-            causes: Counter[tuple[str, Cause]] = Counter()
-            kept_: dict[Fault, list[Sample]] = {}
-            records = broken = 0
-            limits = judged.limits(moment)
-            for signature, count, *places in self.server.rows(look.survey, limits):
-                records += count
-                if not signature:
-                    continue
-                found = judged.decode(int(signature))
-                broken += count if found.faults else 0
-                for fault in found.faults:
-                    faults[fault] += count
-                for cause in found.causes:
-                    causes[cause] += count
-                for pair in found.undecided:
-                    undecided[pair] += count
-                if found.faults and samples:
-                    rows = self._samples(look, places, {**limits, "signature": int(signature)})
-                    for key, record in rows:
-                        for violation in violations(record, guard, encodings, moment):
-                            each = kept_.setdefault(violation.fault, [])
-                            if len(each) < samples and all(key != other.key for other in each):
-                                each.append(Sample(key, violation))
-        return Survey(records, broken, faults, undecided, causes, fairly(kept_, samples) if samples else ())
+    def _columns(self, names: Sequence[str] | None, clock: Clock) -> tuple[Source, Clock]:
+        chosen = self.fields() if names is None else names
+        if self.table.key:
+            return Columns(self.name, self.encodings, lambda after, limit: self._scan(chosen, after, limit)), clock
+        # Rows without a key have an order only as long as they are read at once, and meanwhile nothing else can be asked.
+        now = clock()
+        rows = enumerate(self.server.stream(self._writer.stored(chosen)), 1)
 
-    def _stored(self, names: Sequence[str]) -> Iterator[tuple[int, Mapping[str, Raw]]]:
-        """All rows of a table without a key, numbered."""
-        for number, row in enumerate(self.server.stream(self._writer.stored(names)), 1):
-            yield number, dict(zip(names, row, strict=False))
+        def read(after: Cursor, limit: int) -> Page:  # noqa: ARG001 - they come in order
+            page = [(number, dict(zip(chosen, row, strict=False))) for number, row in itertools.islice(rows, limit)]
+            return Page(page, page[-1][0] if len(page) == limit else None)
+
+        return Columns(self.name, self.encodings, read), lambda: now
 
     def _samples(
         self, look: Look, places: Sequence[Any], values: Mapping[str, Any]
@@ -233,42 +203,8 @@ class MysqlStore(ServedStore[Column, Window]):
             return "(no key)"
         return key_of([thawed(each, self.table.column(name).kind) for each, name in zip(texts, self.key, strict=True)])
 
-    def assess(self, job: Job, clock: Clock, samples: int, run: Run | None = None) -> Assessment:
-        """Count what there is to do, in one view of the data."""
-        return self._lasting(lambda: self._assess(job, clock, samples, run))
-
-    def _assess(self, job: Job, clock: Clock, samples: int, run: Run | None) -> Assessment:
-        skipping = run is not None and run.counts.quarantined > 0
-        skipped = self.ledger.quarantined(run) if run is not None and skipping else []
-        kind = self.table.column(job.field).kind
-        with self.server.reading():
-            if not self._sql(job):
-                names = needs(job.repair, job.guard)
-                if self.table.key:
-                    return assess_pages(_Columns(self, names), job, clock, samples, skipped)
-                estimate, moment = Estimate(job, samples, skipped), job.moment(clock())
-                for number, record in self._stored(names or self.fields()):
-                    estimate.see(number, record, moment)
-                return estimate.assessment()
-            said = self._statements(job, skipping=skipping)
-            values = said.values(job, job.moment(clock())) | ({"run": run.id} if run is not None else {})
-            mendable: Counter[int] = Counter()
-            unrepairable = 0
-            for candidate, count in self.server.rows(said.count, values):
-                if candidate is None:
-                    unrepairable += count
-                else:
-                    mendable[int(candidate)] += count
-            shown: list[Change] = []
-            hopeless: list[Key] = []
-            for row in self.server.rows(said.some, {**values, "limit": samples}) if samples and mendable else ():
-                before, after, candidate, *key = row
-                source = str(job.repair.candidates[int(candidate)])
-                shown.append(Change(self._thawed_key(key), job.field, before, thawed(after, kind), source))
-            if samples and unrepairable:
-                rows = self.server.rows(said.hopeless, {**values, "limit": samples})
-                hopeless = [self._thawed_key(row) for row in rows]
-            return Assessment(mendable, unrepairable, shown, hopeless)
+    def _raw(self, job: Job, after: Any) -> Raw:
+        return thawed(after, self.table.column(job.field).kind)
 
     def statements(self, job: Job) -> Sequence[str]:
         """What a step runs and locks, and the triggers that its writes set off."""
@@ -346,9 +282,6 @@ class MysqlStore(ServedStore[Column, Window]):
             and len(cursor) == len(self.table.key)
             and all(isinstance(each, str) for each in cursor)
         )
-
-    def _made(self, found: Window, made: int) -> None:  # noqa: ARG002 - see ServedStore
-        self._dense = made > 0
 
     def _fraction(self, found: Window) -> float | None:  # noqa: ARG002 - see ServedStore
         return None
@@ -567,18 +500,6 @@ class MysqlStore(ServedStore[Column, Window]):
 
     # -- the way back
 
-    def _change_aside(self, table: ServedTable[Column]) -> Prepared:
-        return self._writer_of(table).change_aside()
-
-    def _as_before(self, table: ServedTable[Column], column: Column, values: Mapping[str, Any]) -> int:
-        return int(self.server.rows(self._writer_of(table).undone(column), values)[0][0])
-
-    def _overlap(self, table: ServedTable[Column]) -> Prepared:
-        return self._writer_of(table).overlap()
-
-    def _twice(self, table: ServedTable[Column]) -> Prepared:
-        return self._writer_of(table).twice()
-
     def _restore(self, table: ServedTable[Column], column: Column, values: Mapping[str, Any]) -> tuple[int, int, int]:
         if values["bottom"] < values["top"]:
             # Of two that wait for each other the server ends the one with fewer rows, which is the user: so nobody is
@@ -597,30 +518,11 @@ class MysqlStore(ServedStore[Column, Window]):
 
     # -- statements
 
-    def _sql(self, job: Job) -> bool:
-        if self._said is None or self._said[0] is not job:
-            held = held_by(self.table, [*dict.fromkeys((*job.guard.fields, *job.encodings))])
-            types = {name: each.typed for name, each in held.items()}
-            said = speaks_typed(job.guard, job.encodings, types) and mends_typed(job.repair, job.encodings, types)
-            self._said = (job, said and (types[job.field].kind != "float" or _held_by_doubles(job)))
-        return self._said[1]
+    def _speaks(self, job: Job, types: Mapping[str, TypedColumn]) -> bool:
+        return super()._speaks(job, types) and (types[job.field].kind != "float" or _held_by_doubles(job))
 
-    def _statements(self, job: Job, *, skipping: bool) -> Statements:
-        if self._prepared is None or self._prepared[0] is not job or self._prepared[1] != skipping:
-            self._prepared = (job, skipping, by_server(self._writer, job, skipping=skipping))
-        return self._prepared[2]
-
-
-class _Columns:
-    """A table of which only some columns are read, in one view of the data."""
-
-    def __init__(self, store: MysqlStore, names: Sequence[str] | None) -> None:
-        self.name, self.encodings = store.name, store.encodings
-        self._store = store
-        self._names = list(names) if names is not None else list(store.fields())
-
-    def scan(self, after: Cursor, limit: int) -> Page:
-        return self._store._scan(self._names, after, limit)  # noqa: SLF001 - a view of it
+    def _by_server(self, job: Job, *, skipping: bool) -> Statements:
+        return by_server(self._writer, job, skipping=skipping)
 
 
 def _held_by_doubles(job: Job) -> bool:

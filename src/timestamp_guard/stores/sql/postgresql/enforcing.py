@@ -28,7 +28,6 @@ from ..served.naming import name_for
 from ..served.server import Refused
 from .locks import ACCESS_EXCLUSIVE, SHARE_ROW_EXCLUSIVE, SHARE_UPDATE_EXCLUSIVE, TableLock
 from .server import quoted
-from .statements import types_of
 from .table import Part
 
 if TYPE_CHECKING:
@@ -115,7 +114,7 @@ class PostgresEnforcing:
         return divide(wanted.guard, lambda guard: self._speaks(guard, wanted), wanted.encodings)
 
     def _speaks(self, guard: Guard, wanted: Wanted) -> bool:
-        return speaks_typed(guard, wanted.encodings, types_of(self.store.table, guard.fields))
+        return speaks_typed(guard, wanted.encodings, self.store.table.types(guard.fields))
 
     def _refuse(self, wanted: Wanted) -> None:
         table = self.store.table
@@ -136,9 +135,7 @@ class PostgresEnforcing:
     def _guard(self, guard: Guard, wanted: Wanted, row: Callable[[str], str]) -> HeldTyped:
         repair = wanted.repair
         others = [each for each in wanted.encodings if repair is None or each in self._names()]
-        return HeldTyped(
-            guard, wanted.encodings, types_of(self.store.table, [*dict.fromkeys((*guard.fields, *others))]), row
-        )
+        return HeldTyped(guard, wanted.encodings, self.store.table.types((*guard.fields, *others)), row)
 
     def _names(self) -> set[str]:
         return {column.name for column in self.store.table.columns}
@@ -347,7 +344,7 @@ class PostgresEnforcing:
         repair, table = wanted.repair, self.store.table
         if repair is None or table.column(repair.field).generated:
             return None
-        types = types_of(table, [*dict.fromkeys((*wanted.encodings, repair.field))])
+        types = table.types((*wanted.encodings, repair.field))
         if parts.bare or parts.unsaid or not mends_typed(repair, wanted.encodings, types):
             return None
         name = repair.field

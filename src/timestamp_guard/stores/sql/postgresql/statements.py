@@ -8,7 +8,7 @@ between two looks at it, so every write looks at its rows again: at the version 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -18,7 +18,7 @@ from sqlalchemy.dialects.postgresql import psycopg as dialect
 from ....job import Job
 from ....rules import Moment, Present
 from ....targets.sql import SqlRepair
-from ....targets.typed import TypedColumn, TypedGuard
+from ....targets.typed import TypedGuard
 from ..connection import Prepared
 from ..ledger import CHANGES, QUARANTINE
 from .ledger import BATCHES, ServerLedger
@@ -363,8 +363,3 @@ class Look:
             f"SELECT {self._identity}, {self._fields} FROM {part} "  # noqa: S608 - quoted
             f"WHERE ctid IN (%(first)s::tid, %(last)s::tid)"
         )
-
-
-def types_of(table: Table, names: Sequence[str]) -> Mapping[str, TypedColumn]:
-    """What columns hold."""
-    return {name: table.column(name).typed for name in names}

@@ -6,34 +6,30 @@ in the same transaction and with the same ledger.
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, cast
 
 from attrs import evolve, frozen
 
-from ....engine.stepwise import assess as assess_pages
-from ....engine.stepwise import fairly
-from ....engine.stepwise import survey as survey_pages
+from ....engine.tally import Tally
 from ....errors import StoreError, UsageError
-from ....instants import Cause, Encodings, Raw, encodings_for
+from ....instants import Encoding, Encodings, Raw
 from ....job import Job
-from ....ledger import Change, Cursor, Key, Run
-from ....predicate import Fault, violations
+from ....ledger import Cursor, Key, Run
 from ....repairs import Mend, needs
-from ....rules import Guard, Moment, Pair
-from ....targets.typed import TypedGuard, mends_typed, speaks_typed
-from ...base import Assessment, Clock, Downstream, Fingerprint, Held, Page, Probe, Sample, Step, Survey
-from ..connection import Prepared
+from ....rules import Guard, Moment
+from ....targets.typed import TypedGuard
+from ...base import Clock, Downstream, Fingerprint, Held, Page, Probe, Source, Step
+from ..looking import Columns, key_of
 from ..served.held import as_held
 from ..served.server import Refused
-from ..served.store import ENOUGH, LOCK, PATIENCE_NS, ServedStore, key_of
+from ..served.store import ENOUGH, LOCK, PATIENCE_NS, ServedStore
 from ..served.table import ServedTable
 from .enforcing import PostgresEnforcing
 from .ledger import ServerLedger
 from .proving import fingerprint, held, probe
 from .server import Server, quoted
-from .statements import Look, Statements, Writer, by_server, types_of
+from .statements import Look, Statements, Writer, by_server
 from .table import Column, Table, parts_of, reflect, triggers_of
 from .values import text_of, thawed
 
@@ -63,7 +59,7 @@ class Window:
     file: int | None = None
 
 
-class PostgresStore(ServedStore[Column, Window]):
+class PostgresStore(ServedStore[Column, Statements, Window]):
     """
     One table of a PostgreSQL database; its ledger is in the schema of the table. Close it, or use it as a context manager.
 
@@ -105,14 +101,10 @@ class PostgresStore(ServedStore[Column, Window]):
             self.server.close()
             raise
         self._writer = Writer(self.table, self.ledger)
-        self._said: tuple[Job, bool] | None = None
         self._held: tuple[Job, Job] | None = None
-        self._prepared: tuple[Job, bool, Statements] | None = None
         self._tops: dict[int, int] = {}
         self._stale = False
         self._walked: int | None = None
-        self._dense = False
-        self._without = 0
         self._seek = FIRST
         self._per_page = 50.0
         super().__init__()
@@ -164,55 +156,35 @@ class PostgresStore(ServedStore[Column, Window]):
     def _part(self, part: int) -> str:
         return self.table.parts[part].name.replace("%", "%%")
 
-    def survey(self, guard: Guard, clock: Clock, samples: int) -> Survey:
-        """Look at every row once, in one view of the data."""
-        return self._lasting(lambda: self._survey(guard, clock, samples))
-
-    def _survey(self, guard: Guard, clock: Clock, samples: int) -> Survey:
-        encodings = encodings_for(guard.fields, self.encodings)
-        types = types_of(self.table, guard.fields)
-        with self.server.reading():
-            if not speaks_typed(guard, encodings, types):
-                return survey_pages(_Columns(self, guard.fields), guard, clock, samples)
-            typed = TypedGuard(guard, encodings, types)
-            moment = Moment.at(clock())
-            look = Look(self.table, typed)
-            faults: Counter[Fault] = Counter()
-            undecided: Counter[tuple[Pair, Cause]] = Counter()
-            causes: Counter[tuple[str, Cause]] = Counter()
-            kept: dict[Fault, list[Sample]] = {}
-            broken = 0
-            ((records,),) = self.server.rows(look.count)
-            # There are few kinds of broken rows, which the planner cannot know: it would sort them all.
-            self.server.run("SET LOCAL enable_sort = off")
-            for oid, signature, count, *places in self.server.rows(look.survey, typed.limits(moment)):
-                found = typed.decode(signature)
-                broken += count if found.faults else 0
-                for fault in found.faults:
-                    faults[fault] += count
-                for cause in found.causes:
-                    causes[cause] += count
-                for pair in found.undecided:
-                    undecided[pair] += count
-                if found.faults and samples:
-                    self._sample(look, moment, oid, places, kept, samples)
-        return Survey(records, broken, faults, undecided, causes, fairly(kept, samples) if samples else ())
-
-    def _sample(
-        self, look: Look, moment: Moment, oid: int, places: Sequence[str], kept: dict[Fault, list[Sample]], samples: int
+    def _count(
+        self, tally: Tally, guard: Guard, encodings: Mapping[str, Encoding], moment: Moment, *, show: bool
     ) -> None:
-        """Keep what is wrong with the first and the last row of a kind."""
+        typed = TypedGuard(guard, encodings, self.table.types(guard.fields))
+        look = Look(self.table, typed)
+        ((records,),) = self.server.rows(look.count)
+        # There are few kinds of broken rows, which the planner cannot know: it would sort them all.
+        self.server.run("SET LOCAL enable_sort = off")
+        for oid, signature, count, *places in self.server.rows(look.survey, typed.limits(moment)):
+            said = typed.decode(signature)
+            tally.count(count, said.faults, said.causes, said.undecided)
+            records -= count
+            if said.faults and show:
+                for key, record in self._samples(look, oid, places):
+                    tally.show(key, record, moment)
+        tally.sound(records)
+
+    def _samples(self, look: Look, oid: int, places: Sequence[str]) -> Iterator[tuple[Key, Mapping[str, Raw]]]:
+        """The first and the last row of a kind."""
         part = next((index for index, each in enumerate(self.table.parts) if each.oid == oid), None)
         if part is None:
             return  # made since the table was looked at
-        guard, width = look.guard, len(self.table.key) or 1
+        width = len(self.table.key) or 1
         for row in self.server.rows(look.sample(self._part(part)), {"first": places[0], "last": places[1]}):
-            record = dict(zip(guard.fields, row[width:], strict=True))
-            for violation in violations(record, guard.guard, guard.encodings, moment):
-                rows = kept.setdefault(violation.fault, [])
-                sample = Sample(self._thawed_key(row[:width]), violation)
-                if len(rows) < samples and all(sample.key != other.key for other in rows):
-                    rows.append(sample)
+            yield self._thawed_key(row[:width]), dict(zip(look.guard.fields, row[width:], strict=True))
+
+    def _columns(self, names: Sequence[str] | None, clock: Clock) -> tuple[Source, Clock]:
+        chosen = self.fields() if names is None else names
+        return Columns(self.name, self.encodings, lambda after, limit: self._stored(chosen, after, limit)), clock
 
     def _thawed_key(self, texts: Sequence[str]) -> Key:
         """A key that came as text."""
@@ -220,40 +192,8 @@ class PostgresStore(ServedStore[Column, Window]):
             return texts[0]
         return key_of([thawed(text, self.table.column(name).kind) for text, name in zip(texts, self.key, strict=True)])
 
-    def assess(self, job: Job, clock: Clock, samples: int, run: Run | None = None) -> Assessment:
-        """Count what there is to do, in one view of the data."""
-        return self._lasting(lambda: self._assess(job, clock, samples, run))
-
-    def _assess(self, job: Job, clock: Clock, samples: int, run: Run | None) -> Assessment:
-        skipping = run is not None and run.counts.quarantined > 0
-        skipped = self.ledger.quarantined(run) if run is not None and skipping else []
-        with self.server.reading():
-            if not self._sql(job):
-                columns = _Columns(self, needs(job.repair, job.guard))
-                return assess_pages(columns, self._as_held(job), clock, samples, skipped)
-            said = self._statements(job, skipping=skipping)
-            values = said.values(job, job.moment(clock())) | ({"run": run.id} if run is not None else {})
-            mendable: Counter[int] = Counter()
-            unrepairable = 0
-            for candidate, count in self.server.rows(said.count, values):
-                if candidate is None:
-                    unrepairable += count
-                else:
-                    mendable[int(candidate)] += count
-            shown: list[Change] = []
-            hopeless: list[Key] = []
-            for row in self.server.rows(said.some, {**values, "limit": samples}) if samples and mendable else ():
-                before, after, candidate, *key = row
-                source = str(job.repair.candidates[int(candidate)])
-                shown.append(Change(self._thawed_key(key), job.field, before, self._raw(job, after), source))
-            if samples and unrepairable:
-                rows = self.server.rows(said.hopeless, {**values, "limit": samples})
-                hopeless = [self._thawed_key(row) for row in rows]
-            return Assessment(mendable, unrepairable, shown, hopeless)
-
-    def _raw(self, job: Job, value: Raw) -> Raw:
-        """What is written, as the column would give it back."""
-        return int(value) if self.table.column(job.field).kind == "whole" else value
+    def _raw(self, job: Job, after: Any) -> Raw:
+        return int(after) if self.table.column(job.field).kind == "whole" else cast("Raw", after)
 
     def statements(self, job: Job) -> Sequence[str]:
         """What a step runs and locks, and the triggers that its writes set off."""
@@ -478,20 +418,8 @@ class PostgresStore(ServedStore[Column, Window]):
 
     # -- the way back
 
-    def _change_aside(self, table: ServedTable[Column]) -> Prepared:
-        return self._writer_of(table).change_aside()
-
-    def _as_before(self, table: ServedTable[Column], column: Column, values: Mapping[str, Any]) -> int:
-        return int(self.server.rows(self._writer_of(table).undone(column), values)[0][0])
-
-    def _overlap(self, table: ServedTable[Column]) -> Prepared:
-        return self._writer_of(table).overlap()
-
     def _writer_of(self, table: ServedTable[Column]) -> Writer:
         return Writer(cast("Table", table), self.ledger)
-
-    def _twice(self, table: ServedTable[Column]) -> Prepared:
-        return self._writer_of(table).twice()
 
     def _restore(self, table: ServedTable[Column], column: Column, values: Mapping[str, Any]) -> tuple[int, int, int]:
         """
@@ -526,23 +454,16 @@ class PostgresStore(ServedStore[Column, Window]):
 
     # -- statements
 
-    def _sql(self, job: Job) -> bool:
-        if self._said is None or self._said[0] is not job:
-            types = types_of(self.table, [*dict.fromkeys((*job.guard.fields, *job.encodings))])
-            said = speaks_typed(job.guard, job.encodings, types) and mends_typed(job.repair, job.encodings, types)
-            self._said = (job, said)
-        return self._said[1]
-
     def _as_held(self, job: Job) -> Job:
         """The job as Python judges it, with what it generates for that."""
         if self._held is None or self._held[0] is not job:
             self._held = (job, as_held(job, self.table.column(job.field).kind))
         return self._held[1]
 
-    def _statements(self, job: Job, *, skipping: bool) -> Statements:
-        if self._prepared is None or self._prepared[0] is not job or self._prepared[1] != skipping:
-            self._prepared = (job, skipping, by_server(self._writer, job, skipping=skipping))
-        return self._prepared[2]
+    def _by_server(self, job: Job, *, skipping: bool) -> Statements:
+        return by_server(self._writer, job, skipping=skipping)
+
+    # -- places
 
     def _cursor(self, found: Window) -> Cursor:
         return [found.part, found.last]
@@ -552,26 +473,11 @@ class PostgresStore(ServedStore[Column, Window]):
             isinstance(cursor, list) and len(cursor) == 2 and isinstance(cursor[0], int) and isinstance(cursor[1], str)
         )
 
-    def _made(self, found: Window, made: int) -> None:  # noqa: ARG002 - see ServedStore
-        self._dense = made > 0
-
     def _fraction(self, found: Window) -> float | None:
         """How far through the parts a window is, in pages."""
         top = self._tops.get(found.part, 0)
         share = min(1.0, (_page(found.last) + 1) / max(1, top))
         return (found.part + share) / len(self.table.parts)
-
-
-class _Columns:
-    """A table of which only some columns are read, in one view of the data."""
-
-    def __init__(self, store: PostgresStore, names: Sequence[str] | None) -> None:
-        self.name, self.encodings = store.name, store.encodings
-        self._store = store
-        self._names = list(names) if names is not None else list(store.fields())
-
-    def scan(self, after: Cursor, limit: int) -> Page:
-        return self._store._stored(self._names, after, limit)  # noqa: SLF001 - a view of it
 
 
 def _page(place: str) -> int:

@@ -5,30 +5,26 @@ else row by row in Python, in the same transaction and with the same ledger. Wha
 
 from __future__ import annotations
 
-import random
 import time
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, ClassVar, Final, Generic, Protocol, Self, TypeVar
+from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar
 
 from attrs import evolve
 
 from ...._faults import point, reach
-from ....errors import PlanChanged, StoreError, StoreLocked, UsageError, WriteFailed, WriteUndone
-from ....instants import Encodings, brief
+from ....errors import PlanChanged, StoreLocked, UsageError, WriteFailed, WriteUndone
+from ....instants import brief
 from ....job import Job
-from ....ledger import Cursor, Key, Run, standing
+from ....ledger import Cursor, Run, standing
 from ...base import Clock, Step
 from ..connection import Prepared, TakenBack
-from .ledger import ServedLedger
-from .server import ConnectionLost, Refused, ServedConnection
+from .reader import Saying, ServedReader
+from .server import ConnectionLost, Refused
 from .table import ServedColumn, ServedTable, ensure_unique
 
-__all__ = ["ENOUGH", "LOCK", "PATIENCE_NS", "ServedStore", "key_of"]
-
-T = TypeVar("T")
+__all__ = ["ENOUGH", "LOCK", "PATIENCE_NS", "ServedStore"]
 
 STEP_BEGUN: Final = point("server: step begun")
 STEP_WRITTEN: Final = point("server: step written")
@@ -52,9 +48,6 @@ After so many steps in a row that found only nulls to overwrite, the first sweep
 tenth of a step, and what there is after all is found by the survey, and mended by the next sweep.
 """
 
-TRIES: Final = 6
-"""How often a lost connection is made again, each time after twice as long a rest."""
-
 
 class Found(Protocol):
     """A window of the table, and whether there may be work in it."""
@@ -63,11 +56,32 @@ class Found(Protocol):
     def work(self) -> bool: ...
 
 
+class WayBack(Protocol):
+    """The statements of a table as a run knows it; a stretch of changes is *bottom* to *top* of the run *undone*."""
+
+    def change_aside(self) -> Prepared:
+        """Quarantine the row of the change *bottom*."""
+        ...
+
+    def undone(self, column: Any) -> Prepared:
+        """How many rows of a stretch of changes hold what they did before."""
+        ...
+
+    def twice(self) -> Prepared:
+        """Whether a row was changed twice in a stretch, so that the order matters."""
+        ...
+
+    def overlap(self) -> Prepared:
+        """Whether two runs changed the same row."""
+        ...
+
+
 W = TypeVar("W", bound=Found)
 C = TypeVar("C", bound=ServedColumn)
+S = TypeVar("S", bound=Saying)
 
 
-class ServedStore(ABC, Generic[C, W]):
+class ServedStore(ServedReader[C, S], Generic[C, S, W]):
     """One table of a server; close it, or use it as a context manager."""
 
     typed = True
@@ -79,80 +93,12 @@ class ServedStore(ABC, Generic[C, W]):
     dump: ClassVar[str]
     """The program that makes backups."""
 
-    encodings: Encodings
-    server: ServedConnection
-    table: ServedTable[C]
-    ledger: ServedLedger[Any]
     _declared_key: bool
 
     def __init__(self) -> None:
+        super().__init__()
         self._keys: dict[int, tuple[str, ...]] = {0: self.table.key}
-        self._offset: tuple[float, int] | None = None
-
-    # -- what it is
-
-    @property
-    def name(self) -> str:
-        """The name of the table; with its schema, where that is not the current one."""
-        return self.table.called
-
-    @property
-    def key(self) -> tuple[str, ...]:
-        """The columns that identify a row; none where nothing does."""
-        return self.table.key
-
-    def fields(self) -> Sequence[str]:
-        """The names of the columns."""
-        return [column.name for column in self.table.columns]
-
-    def declared(self) -> Mapping[str, str]:
-        """The declared types of the columns."""
-        return {column.name: column.declared for column in self.table.columns}
-
-    def now(self) -> int:
-        """The server's clock: asked now and then, and counted on from there."""
-        here = time.monotonic()
-        if self._offset is None or here - self._offset[0] > 10:
-            asked = time.time_ns()
-            there = self.server.now() if self.server.in_transaction else self._lasting(self.server.now)
-            self._offset = here, there - (asked + time.time_ns()) // 2
-        return time.time_ns() + self._offset[1]
-
-    def close(self) -> None:
-        """Close the connection."""
-        self.server.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def _lasting(self, act: Callable[[], T]) -> T:
-        """Do something that can be done again where the connection is lost."""
-        for tried in range(TRIES):
-            try:
-                return act()
-            except ConnectionLost:
-                if tried == TRIES - 1:
-                    raise
-                self._reconnect(tried)
-        raise AssertionError  # pragma: no cover - the last try returns or raises
-
-    def _reconnect(self, tried: int) -> None:
-        """Make the connection again; with jitter, for all workers lost it at once."""
-        for again in range(tried, TRIES):
-            time.sleep(min(5.0, 0.05 * 2**again) * random.uniform(0.5, 1.5))  # noqa: S311 - not for secrecy
-            try:
-                self.server.close()
-                self.server.connect()
-            except StoreError:
-                if again == TRIES - 1:
-                    raise
-            else:
-                return
+        self._dense, self._without = False, 0
 
     # -- writing
 
@@ -267,7 +213,7 @@ class ServedStore(ABC, Generic[C, W]):
             return Step(self.ledger.save(passed), done=False, touched=1)
         held = time.monotonic_ns() - began
         reach(STEP_DONE)
-        self._made(found, made)
+        self._made(made)
         return Step(after, done=False, touched=made + refused, held_ns=held, fraction=self._fraction(found))
 
     @staticmethod
@@ -359,7 +305,7 @@ class ServedStore(ABC, Generic[C, W]):
             if isinstance(problem, StoreLocked):
                 raise
             values |= {"run": run.id, "reason": str(problem)}
-            return self._set_aside(run, self._change_aside(table), values, bottom)
+            return self._set_aside(run, self._writer_of(table).change_aside(), values, bottom)
         held = time.monotonic_ns() - began
         reach(UNDO_DONE)
         fraction = min(1.0, after.touched / max(1, undone.counts.changed))
@@ -379,13 +325,17 @@ class ServedStore(ABC, Generic[C, W]):
             raise self._not_held(column)
         return there, restored
 
+    def _as_before(self, table: ServedTable[C], column: C, values: Mapping[str, Any]) -> int:
+        """How many rows of a stretch of changes hold what they did before."""
+        return int(self.server.rows(self._writer_of(table).undone(column), values)[0][0])
+
     def _restore(self, table: ServedTable[C], column: C, values: Mapping[str, Any]) -> tuple[int, int, int]:
         """
         Give a stretch of changes back: how many there are, how many rows were, how many of those hold something else.
 
         A row may be met and written again: such changes are taken back from the newest, one by one.
         """
-        if not self.server.rows(self._twice(table), values):
+        if not self.server.rows(self._writer_of(table).twice(), values):
             return self._counted(table, column, values)
         total = [0, 0, 0]
         for number in range(values["top"], values["bottom"] - 1, -1):
@@ -417,7 +367,7 @@ class ServedStore(ABC, Generic[C, W]):
     def overlap(self, run: Run, newer: Sequence[Run]) -> Run | None:
         """The first of *newer* that changed a row that *run* changed, or remembers rows by another key."""
         table = self._as_it_was(run) if newer else self.table
-        said = self._overlap(table)
+        said = self._writer_of(table).overlap()
         for other in newer:
             found = self._lasting(lambda other=other: self.server.rows(said, {"run": run.id, "other": other.id}))  # type: ignore[misc]  # bound at once
             if found or self.ledger.key_of(other) != table.key:
@@ -471,34 +421,18 @@ class ServedStore(ABC, Generic[C, W]):
         the first and the last change.
         """
 
-    def _made(self, found: W, made: int) -> None:
+    def _made(self, made: int) -> None:
         """Learn from a step that so much was made of a window."""
+        self._dense = made > 0
 
     @abstractmethod
     def _quarantine(self, run: Run, found: W, reason: str) -> Step:
         """Set the one row of a failed step aside, and go on after it."""
 
     @abstractmethod
-    def _change_aside(self, table: ServedTable[C]) -> Prepared:
-        """Quarantine the row of the change *bottom* of the run *undone*."""
-
-    @abstractmethod
-    def _as_before(self, table: ServedTable[C], column: C, values: Mapping[str, Any]) -> int:
-        """How many rows of a stretch of changes hold what they did before."""
+    def _writer_of(self, table: ServedTable[C]) -> WayBack:
+        """The statements of the table as a run knows it."""
 
     @abstractmethod
     def _counted(self, table: ServedTable[C], column: C, values: Mapping[str, Any]) -> tuple[int, int, int]:
         """Give a stretch of changes back: how many there are, how many rows were, how many of those hold something else."""
-
-    @abstractmethod
-    def _twice(self, table: ServedTable[C]) -> Prepared:
-        """Whether a row was changed twice in a stretch, so that the order matters."""
-
-    @abstractmethod
-    def _overlap(self, table: ServedTable[C]) -> Prepared:
-        """Whether two runs changed the same row."""
-
-
-def key_of(parts: Sequence[Any]) -> Key:
-    """A key of one value, or of several."""
-    return parts[0] if len(parts) == 1 else tuple(parts)

@@ -4,7 +4,7 @@ What a table of a server is like, whichever it is: its columns, how its rows are
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Generic, Protocol, TypeVar
 
 from attrs import frozen
@@ -72,6 +72,19 @@ class ServedTable(Generic[C]):
             if column.name == name:
                 return column
         raise UnknownName("field", name, f"table {self.called}", [column.name for column in self.columns])
+
+    def held(self, names: Iterable[str]) -> dict[str, C]:
+        """
+        The columns of these names.
+
+        Raises:
+            UnknownName: there is none of a name.
+        """
+        return {name: self.column(name) for name in names}
+
+    def types(self, names: Iterable[str]) -> dict[str, TypedColumn]:
+        """What the columns of these names hold; raises as :meth:`held`."""
+        return {name: column.typed for name, column in self.held(names).items()}
 
     def identity(self) -> tuple[str, ...]:
         """
