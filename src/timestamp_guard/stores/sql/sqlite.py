@@ -9,8 +9,7 @@ import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, cast
 
 from attrs import evolve
 
@@ -18,7 +17,7 @@ from ..._faults import point, reach
 from ...engine.tally import Tally
 from ...engine.tally import assess as assess_pages
 from ...engine.tally import survey as survey_pages
-from ...errors import PlanChanged, UsageError, WriteFailed, WriteUndone
+from ...errors import UsageError, WriteFailed, WriteUndone
 from ...instants import Encodings, brief, encodings_for, ensure_no_datetimes
 from ...job import Job
 from ...ledger import Cursor, Key, Run, freeze, thaw
@@ -26,14 +25,16 @@ from ...repairs import needs
 from ...rules import Guard, Moment
 from ...targets.sql import SqlGuard, mends, speaks
 from ..base import Assessment, Clock, Page, Probe, Step, Survey
-from .connection import TakenBack
+from .connection import Prepared, TakenBack
 from .database import Database, path_of, quoted
 from .enforcing import SqliteEnforcing
+from .found import SqlTable, ensure_unique
 from .ledger import CHANGES, QUARANTINE, SqlLedger
 from .looking import Columns, assess, key_of
 from .probing import probe
 from .statements import Place, Restore, Statements, UndoStatements, Window, by_sql
-from .table import Table, Trigger, ensure_unique, reflect, triggers
+from .store import SqlStore
+from .table import Column, Table, Trigger, reflect, triggers
 from .wal import Log
 
 __all__ = ["SqliteStore"]
@@ -66,7 +67,7 @@ SENSE: Final = 20
 PATIENCE_NS: Final = 10**9
 
 
-class SqliteStore:
+class SqliteStore(SqlStore[Column, Statements]):
     """
     One table of a SQLite file; its ledger is in the same file. Close it, or use it as a context manager.
 
@@ -77,7 +78,8 @@ class SqliteStore:
         StoreError: the file is not there, is no database, or cannot be read.
     """
 
-    typed = True
+    pause_trigger = "Drop the trigger for as long as the run takes, and create it again after"
+    table: Table
 
     def __init__(
         self,
@@ -94,7 +96,7 @@ class SqliteStore:
         self.database = Database(path_of(url), read_only=read_only, timeout=timeout)
         self._log: Log | None = None
         try:
-            self.table: Table = reflect(self.database, table, [key] if isinstance(key, str) else key)
+            self.table = reflect(self.database, table, [key] if isinstance(key, str) else key)
             self._declared_key = key is not None
             self.ledger = SqlLedger(self.database, key=self.table.key)
             if not read_only:
@@ -103,10 +105,7 @@ class SqliteStore:
             self.database.close()
             raise
         self._place = Place.of(self.table)
-        self._said: tuple[Job, bool] | None = None
-        self._prepared: tuple[Job, bool, Statements] | None = None
         self._span: tuple[int, int] | None = None
-        self._keys: dict[int, tuple[str, ...]] = {0: self.table.key}
         self._plain: dict[int | None, bool] = {}
         self._sparse = False
         self._schema: int | None = None
@@ -114,6 +113,7 @@ class SqliteStore:
         self._others: int | None = None
         self._crowd = 3  # until it is known
         self._since_room = 0
+        super().__init__()
 
     def _settle_in(self) -> None:
         """Settings of this connection alone; none of them is stored in the file."""
@@ -130,27 +130,9 @@ class SqliteStore:
     # -- what it is
 
     @property
-    def name(self) -> str:
-        """The name of the table."""
-        return self.table.name
-
-    @property
     def target(self) -> float:
         """How long a step may hold the file, in seconds."""
         return AMONG_OTHERS if self._crowd else ALONE
-
-    @property
-    def key(self) -> tuple[str, ...]:
-        """The columns that identify a row; none where nothing does."""
-        return self.table.key
-
-    def fields(self) -> Sequence[str]:
-        """The names of the columns."""
-        return [column.name for column in self.table.columns]
-
-    def declared(self) -> Mapping[str, str]:
-        """The declared types of the columns."""
-        return {column.name: column.declared for column in self.table.columns}
 
     def probe(self, guard: Guard, field: str) -> Probe:  # noqa: ARG002 - others ask what is required
         """Try a row without *field*, and one with it, in a transaction that is taken back."""
@@ -165,14 +147,6 @@ class SqliteStore:
         if self._log is not None:
             self._log.close()
         self.database.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     # -- reading
 
@@ -294,7 +268,7 @@ class SqliteStore:
             raise UsageError(msg)
         self.table.identity()
         if self._declared_key:
-            ensure_unique(self.database, self.table)
+            ensure_unique(self.database, self.table, quoted)
         if job.field in self.table.key or job.field in self._place.names:
             msg = f"{job.field} is part of the key of {self.name}: a row that was filled could not be found again"
             raise UsageError(msg)
@@ -349,22 +323,6 @@ class SqliteStore:
         return Step(
             after, done=False, touched=made + refused, held_ns=held, waited_ns=waited - asked, fraction=fraction
         )
-
-    def _same_key(self, run: Run) -> None:
-        """
-        Make sure that the run finds rows by the key that it began with.
-
-        Raises:
-            PlanChanged: it would not.
-        """
-        if run.id not in self._keys and run.id is not None:
-            self._keys[run.id] = self.ledger.key_of(run)
-        if (was := self._keys[run.id or 0]) != self.table.key:
-            names = [", ".join(key) or "nothing" for key in (was, self.table.key)]
-            raise PlanChanged(
-                f"run {run.id} on {self.name} is unfinished and tells rows apart by {names[0]}, not by {names[1]}: open "
-                f"the table with that key, or roll the run back first"
-            )
 
     def _find(self, job: Job, run: Run, clock: Clock, limit: int) -> Window | None:
         """The next window that holds work; None at the end of the table."""
@@ -443,7 +401,7 @@ class SqliteStore:
 
     def _kept(self, job: Job, after: int) -> bool:
         """Whether every row holds what was written: by looking, where anything could have changed it since."""
-        watched = any(each.on_update for each in self._triggers())
+        watched = any(each.on_update for each in self._watching())
         if not watched and self.table.column(job.field).affinity != "REAL":
             # No trigger, so the row holds what the statement said; only a REAL column would change a number.
             return True
@@ -454,20 +412,13 @@ class SqliteStore:
             )
         return not lost
 
-    def _triggers(self) -> Sequence[Trigger]:
+    def _watching(self) -> Sequence[Trigger]:
         """The triggers of the table, looked at again when the schema has changed."""
         ((version,),) = self.database.rows("PRAGMA schema_version")
         if version != self._schema:
             self.table = evolve(self.table, triggers=triggers(self.database, self.table.name))
             self._schema = version
         return self.table.triggers
-
-    def _undone_by_a_trigger(self, name: str) -> WriteUndone:
-        names = [each.name for each in self._triggers() if each.on_update]
-        return WriteUndone(
-            f"what is written to {name} of {self.name} does not stay: trigger {' or '.join(names)} changes it; nothing of "
-            f"this step was kept. Drop the trigger for as long as the run takes, and create it again after"
-        )
 
     def _quarantine(self, run: Run, found: Window, reason: str) -> Step:
         """Set the one row of a failed step aside, and go on after it."""
@@ -488,7 +439,7 @@ class SqliteStore:
 
     def undo(self, run: Run, undone: Run, clock: Clock, limit: int) -> Step:  # noqa: ARG002 - other stores ask it
         """Take changes back where the row still holds what was written, in one transaction."""
-        table = self._as_it_was(undone)
+        table = cast("Table", self._as_it_was(undone))
         if not isinstance(run.cursor, int | None):
             raise self.ledger.damaged(run, f"cursor {brief(run.cursor)}")
         top = (run.cursor if run.cursor is not None else (undone.last_change or 0) + 1) - 1
@@ -507,7 +458,7 @@ class SqliteStore:
                 self.ledger.fence(run)
                 reach(STEP_BEGUN)
                 ((there,),) = self.database.rows(said.count, values)
-                watched = any(each.on_update for each in self._triggers())
+                watched = any(each.on_update for each in self._watching())
                 unsure = watched or converts
                 back = self._held_before(said, values) if unsure else 0
                 restored = self._restore(said.by_row, values, once=undone.sweep == 1) if said.by_row else 0
@@ -564,35 +515,8 @@ class SqliteStore:
         numbers = range(values["top"], values["bottom"] - 1, -1)
         return sum(self.database.run(said.at_once, {**values, "bottom": n, "top": n}).rowcount for n in numbers)
 
-    def _as_it_was(self, run: Run) -> Table:
-        """
-        The table with the key by which *run* remembers rows, whatever it is opened with now.
-
-        Raises:
-            UnknownName: a column that the run knows is not there any more.
-        """
-        key = self.ledger.key_of(run)
-        for name in (*key, self.ledger.field_of(run)):
-            self.table.column(name)
-        return evolve(self.table, key=key)
-
-    def ensure_undoable(self, run: Run) -> None:
-        """
-        Make sure that the columns are there which the run knows.
-
-        Raises:
-            UnknownName: one is not.
-        """
-        self._as_it_was(run)
-
-    def overlap(self, run: Run, newer: Sequence[Run]) -> Run | None:
-        """The first of *newer* that changed a row that *run* changed, or remembers rows by another key."""
-        table = self._as_it_was(run) if newer else self.table
-        for other in newer:
-            found = self.database.rows(self._place.overlap(table), {"run": run.id, "other": other.id})
-            if found or self.ledger.key_of(other) != table.key:
-                return other
-        return None
+    def _overlap(self, table: SqlTable[Column]) -> Prepared | str:
+        return self._place.overlap(cast("Table", table))
 
     def backup(self, path: Path) -> None:
         """A verified copy of the whole file."""
@@ -624,15 +548,11 @@ class SqliteStore:
 
     # -- statements
 
-    def _sql(self, job: Job) -> bool:
-        if self._said is None or self._said[0] is not job:
-            self._said = (job, speaks(job.guard, job.encodings) and mends(job.repair, job.encodings))
-        return self._said[1]
+    def _speaks(self, job: Job) -> bool:
+        return speaks(job.guard, job.encodings) and mends(job.repair, job.encodings)
 
-    def _statements(self, job: Job, *, skipping: bool) -> Statements:
-        if self._prepared is None or self._prepared[0] is not job or self._prepared[1] != skipping:
-            self._prepared = (job, skipping, by_sql(self.table, self._place, job, skipping=skipping))
-        return self._prepared[2]
+    def _prepare_for(self, job: Job, *, skipping: bool) -> Statements:
+        return by_sql(self.table, self._place, job, skipping=skipping)
 
     def _fraction(self, last: Sequence[Any]) -> float | None:
         if not self.table.has_rowid:

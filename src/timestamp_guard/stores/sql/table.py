@@ -10,11 +10,11 @@ from typing import Final
 
 from attrs import frozen
 
-from ...errors import NoIdentity, UnknownName, UsageError
-from ...instants import brief
+from ...errors import UnknownName, UsageError
 from .database import Database, quoted
+from .found import SqlTable
 
-__all__ = ["Column", "Table", "Trigger", "ensure_unique", "reflect", "tables"]
+__all__ = ["Column", "Table", "Trigger", "reflect", "tables"]
 
 OURS: Final = "timestamp_guard_"
 
@@ -56,51 +56,31 @@ class Trigger:
 
 
 @frozen
-class Table:
+class Table(SqlTable[Column]):
     """
-    A table: `key` are the columns that identify a row, none where there are none; `place` those in whose order it is
-    stored: the rowid under a name that no column shadows, or the primary key of a WITHOUT ROWID table, by `collations`.
+    A table: `place` are the columns in whose order it is stored: the rowid under a name that no column shadows, or the
+    primary key of a WITHOUT ROWID table, by `collations`.
     """
 
-    name: str
     kind: str
-    columns: tuple[Column, ...]
-    key: tuple[str, ...]
     place: tuple[str, ...]
     collations: tuple[str, ...]
     triggers: tuple[Trigger, ...]
 
     @property
+    def name(self) -> str:
+        """Its name."""
+        return self.called
+
+    @property
+    def source(self) -> str:
+        """Its name as SQL has it."""
+        return quoted(self.called)
+
+    @property
     def has_rowid(self) -> bool:
         """Whether `place` is the rowid."""
         return len(self.place) == 1 and self.place[0] not in {column.name for column in self.columns}
-
-    def column(self, name: str) -> Column:
-        """
-        The column of that name.
-
-        Raises:
-            UnknownName: there is none.
-        """
-        for column in self.columns:
-            if column.name == name:
-                return column
-        raise UnknownName("field", name, f"table {self.name}", [column.name for column in self.columns])
-
-    def identity(self) -> tuple[str, ...]:
-        """
-        The key.
-
-        Raises:
-            NoIdentity: there is none.
-        """
-        if not self.key:
-            msg = (
-                f"table {self.name} has no key by which a row could be found again, so no change could be undone: give "
-                f"it a primary key, or a unique index over columns that are NOT NULL (CREATE UNIQUE INDEX ...)"
-            )
-            raise NoIdentity(msg)
-        return self.key
 
 
 def tables(database: Database) -> list[str]:
@@ -140,7 +120,7 @@ def reflect(database: Database, name: str, key: Sequence[str] | None) -> Table:
     primary = tuple(row[1] for row in sorted(info, key=lambda row: row[5]) if row[5])
     # No index of its own: then a primary key is the rowid, and never null.
     whole = len(primary) == 1 and not without_rowid and not any(index.primary for index in indexes)
-    table = Table(name, kind, columns, (), (), (), triggers(database, name))
+    table = Table(name, columns, (), kind, (), (), triggers(database, name))
     if key:
         for each in key:
             table.column(each)
@@ -161,7 +141,7 @@ def reflect(database: Database, name: str, key: Sequence[str] | None) -> Table:
             f"table {name} has columns named rowid, _rowid_ and oid, which hide the number of a row, and no INTEGER "
             f"PRIMARY KEY: rename one of them"
         )
-    return Table(name, kind, columns, chosen, place, collations, table.triggers)
+    return Table(name, columns, chosen, kind, place, collations, table.triggers)
 
 
 def triggers(database: Database, name: str) -> tuple[Trigger, ...]:
@@ -172,30 +152,6 @@ def triggers(database: Database, name: str) -> tuple[Trigger, ...]:
         (name,),
     )
     return tuple(Trigger(*row) for row in found)
-
-
-def ensure_unique(database: Database, table: Table) -> None:
-    """
-    Make sure that the key identifies every row.
-
-    Raises:
-        UsageError: a key is on two rows, or null.
-    """
-    names = ", ".join(quoted(name) for name in table.key)
-    nulls = " OR ".join(f"{quoted(name)} IS NULL" for name in table.key)
-    source = quoted(table.name)
-    said = None
-    ((empty,),) = database.rows(f"SELECT count(*) FROM {source} WHERE {nulls}")  # noqa: S608 - quoted names
-    if empty:
-        said = f"it is null in {empty:,} rows"
-    else:
-        grouped = f"SELECT {names}, count(*) FROM {source} GROUP BY {names} HAVING count(*) > 1 LIMIT 1"  # noqa: S608
-        for *held, count in database.rows(grouped):
-            said = f"{brief(held[0] if len(held) == 1 else tuple(held))} is in {count:,} rows"
-    if said:
-        key = ", ".join(table.key)
-        msg = f"the key {key} of {table.name} is not unique: {said}; name another key, or mend those rows first"
-        raise NoIdentity(msg)
 
 
 @frozen

@@ -19,13 +19,12 @@ from ....job import Job
 from ....ledger import Cursor, Key, Run, freeze
 from ....repairs import Mend, needs
 from ....rules import At, Field, Guard, Moment, Now
-from ....targets.typed import TypedColumn
 from ...base import Clock, Downstream, Fingerprint, Held, Page, Probe, Source, Step
 from ..connection import Prepared
+from ..found import SqlTable
 from ..looking import Columns, key_of
 from ..served.server import Refused
 from ..served.store import ENOUGH, PATIENCE_NS, ServedStore
-from ..served.table import ServedTable
 from .enforcing import MysqlEnforcing
 from .guard import MysqlGuard, written
 from .ledger import ServerLedger
@@ -500,28 +499,28 @@ class MysqlStore(ServedStore[Column, Statements, Window]):
 
     # -- the way back
 
-    def _restore(self, table: ServedTable[Column], column: Column, values: Mapping[str, Any]) -> tuple[int, int, int]:
+    def _restore(self, table: SqlTable[Column], column: Column, values: Mapping[str, Any]) -> tuple[int, int, int]:
         if values["bottom"] < values["top"]:
             # Of two that wait for each other the server ends the one with fewer rows, which is the user: so nobody is
             # waited for while others may wait for us.
             self.server.rows(self._writer_of(table).locked_at_once(), values)
         return super()._restore(table, column, values)
 
-    def _counted(self, table: ServedTable[Column], column: Column, values: Mapping[str, Any]) -> tuple[int, int, int]:
+    def _counted(self, table: SqlTable[Column], column: Column, values: Mapping[str, Any]) -> tuple[int, int, int]:
         writer = self._writer_of(table)
         ((there,),) = self.server.rows(writer.there(), values)
         return there, self.server.run(writer.undo(column), values).rowcount, 0
 
-    def _writer_of(self, table: ServedTable[Column]) -> Writer:
+    def _writer_of(self, table: SqlTable[Column]) -> Writer:
         assert isinstance(table, Table)  # noqa: S101 - ours is
         return Writer(table, self.ledger)
 
     # -- statements
 
-    def _speaks(self, job: Job, types: Mapping[str, TypedColumn]) -> bool:
-        return super()._speaks(job, types) and (types[job.field].kind != "float" or _held_by_doubles(job))
+    def _speaks(self, job: Job) -> bool:
+        return super()._speaks(job) and (self.table.column(job.field).kind != "float" or _held_by_doubles(job))
 
-    def _by_server(self, job: Job, *, skipping: bool) -> Statements:
+    def _prepare_for(self, job: Job, *, skipping: bool) -> Statements:
         return by_server(self._writer, job, skipping=skipping)
 
 

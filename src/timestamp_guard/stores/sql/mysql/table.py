@@ -106,7 +106,7 @@ def reflect(server: Server, name: str, key: Sequence[str] | None) -> Table:
         msg = f"{called} is {what}: name the table that its rows are stored in"
         raise UsageError(msg)
     columns = _columns(server, schema, relation)
-    table = Table(schema, relation, called, columns, (), _triggers(server, schema, relation), engine, None)
+    table = Table(called, columns, (), schema, relation, _triggers(server, schema, relation), engine, None)
     for each in key or ():
         table.column(each)
     index, chosen = _key(server, table)

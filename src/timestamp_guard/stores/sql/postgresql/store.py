@@ -20,11 +20,11 @@ from ....repairs import Mend, needs
 from ....rules import Guard, Moment
 from ....targets.typed import TypedGuard
 from ...base import Clock, Downstream, Fingerprint, Held, Page, Probe, Source, Step
+from ..found import SqlTable
 from ..looking import Columns, key_of
 from ..served.held import as_held
 from ..served.server import Refused
 from ..served.store import ENOUGH, LOCK, PATIENCE_NS, ServedStore
-from ..served.table import ServedTable
 from .enforcing import PostgresEnforcing
 from .ledger import ServerLedger
 from .proving import fingerprint, held, probe
@@ -418,10 +418,10 @@ class PostgresStore(ServedStore[Column, Statements, Window]):
 
     # -- the way back
 
-    def _writer_of(self, table: ServedTable[Column]) -> Writer:
+    def _writer_of(self, table: SqlTable[Column]) -> Writer:
         return Writer(cast("Table", table), self.ledger)
 
-    def _restore(self, table: ServedTable[Column], column: Column, values: Mapping[str, Any]) -> tuple[int, int, int]:
+    def _restore(self, table: SqlTable[Column], column: Column, values: Mapping[str, Any]) -> tuple[int, int, int]:
         """
         Rows that stayed where they were written are given back there: of two changes of a row, only the newer one finds it.
         """
@@ -431,7 +431,7 @@ class PostgresStore(ServedStore[Column, Statements, Window]):
             restored, lost = restored + moved, lost + others
         return there, restored, lost
 
-    def _counted(self, table: ServedTable[Column], column: Column, values: Mapping[str, Any]) -> tuple[int, int, int]:
+    def _counted(self, table: SqlTable[Column], column: Column, values: Mapping[str, Any]) -> tuple[int, int, int]:
         undo = self._writer_of(table).undo(column, by_place=values.get("by_place", True))
         oids = [self.table.oid, *(part.oid for part in self.table.parts)]
         ((there, restored, lost, triggers),) = self.server.rows(undo, {**values, "oids": oids})
@@ -460,7 +460,7 @@ class PostgresStore(ServedStore[Column, Statements, Window]):
             self._held = (job, as_held(job, self.table.column(job.field).kind))
         return self._held[1]
 
-    def _by_server(self, job: Job, *, skipping: bool) -> Statements:
+    def _prepare_for(self, job: Job, *, skipping: bool) -> Statements:
         return by_server(self._writer, job, skipping=skipping)
 
     # -- places

@@ -115,7 +115,7 @@ def reflect(server: Server, name: str, key: Sequence[str] | None) -> Table:
         raise UsageError(msg)
     columns = _columns(server, oid)
     table = Table(
-        schema, relation, called, columns, (), triggers_of(server, oid), oid, parts_of(server, oid),
+        called, columns, (), schema, relation, triggers_of(server, oid), oid, parts_of(server, oid),
         _partition_key(server, oid), _inherited(server, oid, kind), guarded,
     )  # fmt: skip
     for each in key or ():

@@ -8,28 +8,28 @@ from __future__ import annotations
 import functools
 import random
 import time
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from types import TracebackType
-from typing import Any, Final, Generic, Protocol, Self, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from ....engine.tally import Tally
 from ....engine.tally import assess as assess_pages
 from ....engine.tally import survey as survey_pages
 from ....errors import StoreError
-from ....instants import Encoding, Encodings, Raw, encodings_for
+from ....instants import Encoding, Raw, encodings_for
 from ....job import Job
 from ....ledger import Key, Run
 from ....repairs import needs
 from ....rules import Guard, Moment
-from ....targets.typed import TypedColumn, mends_typed, speaks_typed
+from ....targets.typed import mends_typed, speaks_typed
 from ...base import Assessment, Clock, Source, Survey
-from ..looking import Asking, assess
+from ..looking import assess
+from ..store import Saying, SqlStore
 from .ledger import ServedLedger
 from .server import ConnectionLost, ServedConnection
 from .table import ServedColumn, ServedTable
 
-__all__ = ["Saying", "ServedReader"]
+__all__ = ["ServedReader"]
 
 T = TypeVar("T")
 
@@ -37,50 +37,22 @@ TRIES: Final = 6
 """How often a lost connection is made again, each time after twice as long a rest."""
 
 
-class Saying(Asking, Protocol):
-    """What SQL says of a job."""
-
-    def values(self, job: Job, moment: Moment) -> dict[str, Any]:
-        """The parameters of bounds and candidates."""
-        ...
-
-
 C = TypeVar("C", bound=ServedColumn)
 S = TypeVar("S", bound=Saying)
 
 
-class ServedReader(ABC, Generic[C, S]):
+class ServedReader(SqlStore[C, S], Generic[C, S]):
     """One table of a server; close it, or use it as a context manager."""
 
-    encodings: Encodings
     server: ServedConnection
     table: ServedTable[C]
     ledger: ServedLedger[Any]
 
     def __init__(self) -> None:
+        super().__init__()
         self._offset: tuple[float, int] | None = None
-        self._said: tuple[Job, bool] | None = None
-        self._prepared: tuple[Job, bool, S] | None = None
 
     # -- what it is
-
-    @property
-    def name(self) -> str:
-        """The name of the table; with its schema, where that is not the current one."""
-        return self.table.called
-
-    @property
-    def key(self) -> tuple[str, ...]:
-        """The columns that identify a row; none where nothing does."""
-        return self.table.key
-
-    def fields(self) -> Sequence[str]:
-        """The names of the columns."""
-        return [column.name for column in self.table.columns]
-
-    def declared(self) -> Mapping[str, str]:
-        """The declared types of the columns."""
-        return {column.name: column.declared for column in self.table.columns}
 
     def now(self) -> int:
         """The server's clock: asked now and then, and counted on from there."""
@@ -94,14 +66,6 @@ class ServedReader(ABC, Generic[C, S]):
     def close(self) -> None:
         """Close the connection."""
         self.server.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _lasting(self, act: Callable[[], T]) -> T:
         """Do something that can be done again where the connection is lost."""
@@ -161,30 +125,15 @@ class ServedReader(ABC, Generic[C, S]):
 
     # -- statements
 
-    def _sql(self, job: Job) -> bool:
-        """Whether SQL says exactly what the job is."""
-        if self._said is None or self._said[0] is not job:
-            self._said = (job, self._speaks(job, self.table.types((*job.guard.fields, *job.encodings))))
-        return self._said[1]
-
-    def _speaks(self, job: Job, types: Mapping[str, TypedColumn]) -> bool:
+    def _speaks(self, job: Job) -> bool:
+        types = self.table.types((*job.guard.fields, *job.encodings))
         return speaks_typed(job.guard, job.encodings, types) and mends_typed(job.repair, job.encodings, types)
-
-    def _statements(self, job: Job, *, skipping: bool) -> S:
-        """What SQL says of the job, *skipping* what is in quarantine."""
-        if self._prepared is None or self._prepared[0] is not job or self._prepared[1] != skipping:
-            self._prepared = (job, skipping, self._by_server(job, skipping=skipping))
-        return self._prepared[2]
 
     def _as_held(self, job: Job) -> Job:
         """The job as Python judges it, with what it generates for that."""
         return job
 
     # -- what a dialect says
-
-    @abstractmethod
-    def _by_server(self, job: Job, *, skipping: bool) -> S:
-        """Make the statements of a job."""
 
     @abstractmethod
     def _count(

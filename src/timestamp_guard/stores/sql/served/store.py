@@ -14,15 +14,17 @@ from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar
 from attrs import evolve
 
 from ...._faults import point, reach
-from ....errors import PlanChanged, StoreLocked, UsageError, WriteFailed, WriteUndone
+from ....errors import StoreLocked, UsageError, WriteFailed
 from ....instants import brief
 from ....job import Job
 from ....ledger import Cursor, Run, standing
 from ...base import Clock, Step
 from ..connection import Prepared, TakenBack
-from .reader import Saying, ServedReader
+from ..found import SqlTable, Watching, ensure_unique
+from ..store import Saying
+from .reader import ServedReader
 from .server import ConnectionLost, Refused
-from .table import ServedColumn, ServedTable, ensure_unique
+from .table import ServedColumn
 
 __all__ = ["ENOUGH", "LOCK", "PATIENCE_NS", "ServedStore"]
 
@@ -84,11 +86,7 @@ S = TypeVar("S", bound=Saying)
 class ServedStore(ServedReader[C, S], Generic[C, S, W]):
     """One table of a server; close it, or use it as a context manager."""
 
-    typed = True
     target = 0.02
-
-    pause_trigger: ClassVar[str]
-    """What is said of how to switch a trigger off."""
 
     dump: ClassVar[str]
     """The program that makes backups."""
@@ -97,7 +95,6 @@ class ServedStore(ServedReader[C, S], Generic[C, S, W]):
 
     def __init__(self) -> None:
         super().__init__()
-        self._keys: dict[int, tuple[str, ...]] = {0: self.table.key}
         self._dense, self._without = False, 0
 
     # -- writing
@@ -221,41 +218,16 @@ class ServedStore(ServedReader[C, S], Generic[C, S, W]):
         """Whether the run may have quarantined rows: those of an earlier sweep are not known to a range."""
         return run.counts.quarantined > 0 or (run.parent is not None and run.sweep > 1)
 
-    def _same_key(self, run: Run) -> None:
-        """
-        Make sure that the run finds rows by the key that it began with.
-
-        Raises:
-            PlanChanged: it would not.
-        """
-        if (was := self._key_of(run)) != self.table.key:
-            names = [", ".join(key) or "nothing" for key in (was, self.table.key)]
-            raise PlanChanged(
-                f"run {run.id} on {self.name} is unfinished and tells rows apart by {names[0]}, not by {names[1]}: open "
-                f"the table with that key, or roll the run back first"
-            )
-
-    def _key_of(self, run: Run) -> tuple[str, ...]:
-        """The key by which *run* remembers rows, which does not change."""
-        if run.id not in self._keys and run.id is not None:
-            self._keys[run.id] = self._lasting(lambda: self.ledger.key_of(run))
-        return self._keys[run.id or 0]
+    def _watching(self) -> Sequence[Watching]:
+        return self.table.triggers
 
     def _watched(self) -> bool:
-        return any(each.on_update for each in self.table.triggers)
+        return any(each.on_update for each in self._watching())
 
     def _not_held(self, column: ServedColumn) -> Exception:
         if self._watched():
             return self._undone_by_a_trigger(column.name)
         return Refused(f"{column.name} is declared {column.declared}, which cannot hold the value as it is")
-
-    def _undone_by_a_trigger(self, name: str) -> WriteUndone:
-        names = [each.name for each in self.table.triggers if each.on_update]
-        how = self.pause_trigger.format(source=self.table.source)
-        return WriteUndone(
-            f"what is written to {name} of {self.name} does not stay: trigger {' or '.join(names)} changes it; nothing of "
-            f"this step was kept. {how}"
-        )
 
     def _set_aside(self, run: Run, said: Prepared, values: Mapping[str, Any], cursor: Cursor) -> Step:
         """Quarantine a row, and go on after it."""
@@ -311,7 +283,7 @@ class ServedStore(ServedReader[C, S], Generic[C, S, W]):
         fraction = min(1.0, after.touched / max(1, undone.counts.changed))
         return Step(after, done=False, touched=there, held_ns=held, fraction=fraction)
 
-    def _give_back(self, table: ServedTable[C], column: C, values: Mapping[str, Any]) -> tuple[int, int]:
+    def _give_back(self, table: SqlTable[C], column: C, values: Mapping[str, Any]) -> tuple[int, int]:
         """Give a stretch of changes back, and prove it: how many there are, and how many rows were given back."""
         watched = self._watched()
         back = self._as_before(table, column, values) if watched else 0
@@ -325,11 +297,11 @@ class ServedStore(ServedReader[C, S], Generic[C, S, W]):
             raise self._not_held(column)
         return there, restored
 
-    def _as_before(self, table: ServedTable[C], column: C, values: Mapping[str, Any]) -> int:
+    def _as_before(self, table: SqlTable[C], column: C, values: Mapping[str, Any]) -> int:
         """How many rows of a stretch of changes hold what they did before."""
         return int(self.server.rows(self._writer_of(table).undone(column), values)[0][0])
 
-    def _restore(self, table: ServedTable[C], column: C, values: Mapping[str, Any]) -> tuple[int, int, int]:
+    def _restore(self, table: SqlTable[C], column: C, values: Mapping[str, Any]) -> tuple[int, int, int]:
         """
         Give a stretch of changes back: how many there are, how many rows were, how many of those hold something else.
 
@@ -343,36 +315,8 @@ class ServedStore(ServedReader[C, S], Generic[C, S, W]):
             total = [one + other for one, other in zip(total, found, strict=True)]
         return total[0], total[1], total[2]
 
-    def _as_it_was(self, run: Run) -> ServedTable[C]:
-        """
-        The table with the key by which *run* remembers rows, whatever it is opened with now.
-
-        Raises:
-            UnknownName: a column that the run knows is not there any more.
-        """
-        key = self._key_of(run)
-        for name in (*key, self.ledger.field_of(run)):
-            self.table.column(name)
-        return evolve(self.table, key=key)
-
-    def ensure_undoable(self, run: Run) -> None:
-        """
-        Make sure that the columns are there which the run knows.
-
-        Raises:
-            UnknownName: one is not.
-        """
-        self._as_it_was(run)
-
-    def overlap(self, run: Run, newer: Sequence[Run]) -> Run | None:
-        """The first of *newer* that changed a row that *run* changed, or remembers rows by another key."""
-        table = self._as_it_was(run) if newer else self.table
-        said = self._writer_of(table).overlap()
-        for other in newer:
-            found = self._lasting(lambda other=other: self.server.rows(said, {"run": run.id, "other": other.id}))  # type: ignore[misc]  # bound at once
-            if found or self.ledger.key_of(other) != table.key:
-                return other
-        return None
+    def _overlap(self, table: SqlTable[C]) -> Prepared:
+        return self._writer_of(table).overlap()
 
     def backup(self, path: Path) -> None:
         """Not ours to make."""
@@ -430,9 +374,9 @@ class ServedStore(ServedReader[C, S], Generic[C, S, W]):
         """Set the one row of a failed step aside, and go on after it."""
 
     @abstractmethod
-    def _writer_of(self, table: ServedTable[C]) -> WayBack:
+    def _writer_of(self, table: SqlTable[C]) -> WayBack:
         """The statements of the table as a run knows it."""
 
     @abstractmethod
-    def _counted(self, table: ServedTable[C], column: C, values: Mapping[str, Any]) -> tuple[int, int, int]:
+    def _counted(self, table: SqlTable[C], column: C, values: Mapping[str, Any]) -> tuple[int, int, int]:
         """Give a stretch of changes back: how many there are, how many rows were, how many of those hold something else."""

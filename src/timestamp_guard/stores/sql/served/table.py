@@ -4,28 +4,22 @@ What a table of a server is like, whichever it is: its columns, how its rows are
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Generic, Protocol, TypeVar
 
 from attrs import frozen
 
-from ....errors import NoIdentity, UnknownName
-from ....instants import brief
 from ....targets.typed import Kind, TypedColumn
-from .server import ServedConnection
+from ..found import SqlColumn, SqlTable
 
-__all__ = ["ServedColumn", "ServedTable", "Trigger", "ensure_unique"]
+__all__ = ["ServedColumn", "ServedTable", "Trigger"]
 
 
-class ServedColumn(Protocol):
-    """A column: its type as it was declared, its kind, whether it is computed; `digits` are those of its seconds."""
+class ServedColumn(SqlColumn, Protocol):
+    """A column: its kind, whether it is computed; `digits` are those of its seconds."""
 
     @property
-    def name(self) -> str: ...  # noqa: D102 - see above
-    @property
-    def declared(self) -> str: ...  # noqa: D102
-    @property
-    def kind(self) -> Kind: ...  # noqa: D102
+    def kind(self) -> Kind: ...  # noqa: D102 - see above
     @property
     def computed(self) -> bool: ...  # noqa: D102
     @property
@@ -46,82 +40,13 @@ class Trigger:
 
 
 @frozen
-class ServedTable(Generic[C]):
-    """A table: `called` is its name for people; `key` are the columns that identify a row, none where there are none."""
+class ServedTable(SqlTable[C], Generic[C]):
+    """A table of a schema."""
 
     schema: str
     name: str
-    called: str
-    columns: tuple[C, ...]
-    key: tuple[str, ...]
     triggers: tuple[Trigger, ...]
-
-    @property
-    def source(self) -> str:
-        """Its name as SQL has it."""
-        raise NotImplementedError  # a dialect says it
-
-    def column(self, name: str) -> C:
-        """
-        The column of that name.
-
-        Raises:
-            UnknownName: there is none.
-        """
-        for column in self.columns:
-            if column.name == name:
-                return column
-        raise UnknownName("field", name, f"table {self.called}", [column.name for column in self.columns])
-
-    def held(self, names: Iterable[str]) -> dict[str, C]:
-        """
-        The columns of these names.
-
-        Raises:
-            UnknownName: there is none of a name.
-        """
-        return {name: self.column(name) for name in names}
 
     def types(self, names: Iterable[str]) -> dict[str, TypedColumn]:
         """What the columns of these names hold; raises as :meth:`held`."""
         return {name: column.typed for name, column in self.held(names).items()}
-
-    def identity(self) -> tuple[str, ...]:
-        """
-        The key.
-
-        Raises:
-            NoIdentity: there is none.
-        """
-        if not self.key:
-            msg = (
-                f"table {self.called} has no key by which a row could be found again, so no change could be undone: "
-                f"give it a primary key, or a unique index over columns that are NOT NULL (CREATE UNIQUE INDEX ...)"
-            )
-            raise NoIdentity(msg)
-        return self.key
-
-
-def ensure_unique(server: ServedConnection, table: ServedTable[C], quoted: Callable[[str], str]) -> None:
-    """
-    Make sure that the key identifies every row.
-
-    Raises:
-        NoIdentity: a key is on two rows, or null.
-    """
-    names = ", ".join(quoted(name) for name in table.key)
-    nulls = " OR ".join(f"{quoted(name)} IS NULL" for name in table.key)
-    said = None
-    ((empty,),) = server.rows(f"SELECT count(*) FROM {table.source} WHERE {nulls}")  # noqa: S608 - quoted names
-    if empty:
-        said = f"it is null in {empty:,} rows"
-    else:
-        grouped = f"SELECT {names}, count(*) FROM {table.source} GROUP BY {names} HAVING count(*) > 1 LIMIT 1"  # noqa: S608
-        for *held, count in server.rows(grouped):
-            said = f"{brief(held[0] if len(held) == 1 else tuple(held))} is in {count:,} rows"
-    if said:
-        msg = (
-            f"the key {', '.join(table.key)} of {table.called} is not unique: {said}; name another key, or mend those "
-            f"rows first"
-        )
-        raise NoIdentity(msg)
