@@ -9,21 +9,16 @@ documents are larger than 4 GiB, and says only what it took.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import random
 import shutil
-import subprocess
-import sys
 import tempfile
-import time
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from _measure import Goal, Times, show, write_json
-from json_files import peak
+from _measure import Goal, alone, be, copied, rounds_alone, show, show_peaks, warm, write_json
 
 FIRST: Final = 1_700_000_000_000
 LACKING: Final = 0.3
@@ -43,7 +38,8 @@ def main() -> None:
     parser.add_argument("--file", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.contender is not None:
-        one(given.contender, given.file)
+        ready(given.contender)
+        be(CONTENDERS[given.contender], given.file)
         return
     with tempfile.TemporaryDirectory(dir=given.folder) as where:
         folder = Path(where)
@@ -52,24 +48,12 @@ def main() -> None:
             return
         made = folder / "snapshot.zip"
         make(made, documents=given.documents)
-        seconds: dict[str, list[float]] = {name: [] for name in CONTENDERS}
-        peaks: dict[str, float] = {}
-        for number in range(given.rounds):
-            names = list(CONTENDERS)
-            at = number % len(names)
-            for name in names[at:] + names[:at]:
-                taken, most = measured(name, made, folder)
-                seconds[name].append(taken)
-                peaks[name] = max(peaks.get(name, 0), most)
-                print(f"  {name}: {taken:.2f} s, {most:.0f} MB", file=sys.stderr, flush=True)
+        times, peaks = rounds_alone(list(CONTENDERS), given.rounds, lambda name: measured(name, made, folder))
         size = made.stat().st_size
     goals = [Goal("fill", "repack", 1.4), Goal("roll back", "repack", 1.4)]
-    times = Times(seconds)
     print(f"{given.documents:,} documents, a ZIP of {size / 1e6:,.0f} MB, {LACKING:.0%} lack the field")
     print(show(times, goals))
-    for name, most in peaks.items():
-        goal = f", goal <= {PEAK}: " + ("pass" if most <= PEAK else "MISS") if name in OURS else ""
-        print(f"{name}: peak {most:.0f} MB{goal}")
+    print(show_peaks(peaks, OURS, PEAK))
     if given.json is not None:
         write_json(given.json, times, goals, peaks=peaks, sizes=[given.documents, size])
 
@@ -79,33 +63,20 @@ OURS: Final = ("fill", "roll back", "check")
 
 def measured(name: str, source: Path, folder: Path) -> tuple[float, float]:
     """Run a contender on a copy, in a process of its own: seconds, and the peak of its memory in MB."""
-    work = folder / "work"
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir()
-    path = work / source.name
-    shutil.copyfile(source, path)
+    path = copied(source, folder)
     if name == "roll back":
         fill(path)
-    with path.open("rb") as file:  # what is read is in memory
-        while file.read(2**24):
-            pass
-    os.sync()
-    command = [sys.executable, __file__, "--contender", name, "--file", str(path)]
-    said = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
-    return said["seconds"], said["peak"]
+    warm(path)
+    return alone(__file__, name, path)
 
 
-def one(name: str, path: Path) -> None:
-    """Be one contender."""
+def ready(name: str) -> None:
+    """Import what a contender needs."""
     if name in OURS:
         from timestamp_guard import Repair, backfill, check, rollback, updated_at_guard
         from timestamp_guard.stores.convex.store import ConvexStore
 
         _ = Repair, backfill, check, rollback, updated_at_guard, ConvexStore
-    start = time.perf_counter()
-    CONTENDERS[name](path)
-    seconds = time.perf_counter() - start
-    print(json.dumps({"seconds": seconds, "peak": peak()}))
 
 
 # -- contenders -------------------------------------------------------------------------------------------------
@@ -221,15 +192,12 @@ def large(folder: Path, gigabytes: float) -> None:
         size = made.getinfo("services/documents.jsonl").file_size
     before = hashed(path)
     for name in ("fill", "roll back"):
-        command = [sys.executable, __file__, "--contender", name, "--file", str(path)]
-        said = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
-        fits = "pass" if said["peak"] <= PEAK else "MISS"
-        print(
-            f"{name}: {number:,} documents, {size:,} bytes, {said['seconds']:.0f} s, peak {said['peak']:.0f} MB: {fits}"
-        )
+        seconds, peak = alone(__file__, name, path)
+        fits = "pass" if peak <= PEAK else "MISS"
+        print(f"{name}: {number:,} documents, {size:,} bytes, {seconds:.0f} s, peak {peak:.0f} MB: {fits}")
         if name == "fill" and hashed(path) == before:
             raise SystemExit("nothing was filled")
-        if said["peak"] > PEAK:
+        if peak > PEAK:
             raise SystemExit(f"more than {PEAK} MB")
     if hashed(path) != before:
         raise SystemExit("the way back does not lead to where it began")
