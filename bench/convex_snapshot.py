@@ -9,6 +9,7 @@ documents are larger than 4 GiB, and says only what it took.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import random
 import shutil
@@ -24,6 +25,12 @@ FIRST: Final = 1_700_000_000_000
 LACKING: Final = 0.3
 PEAK: Final = 60
 NUMBER: Final = 10_001
+UNIFORM: Final = "uniform"
+INFERRED: Final = (
+    '{"_creationTime": normalfloat64, "_id": string, "published": boolean, "sortOrder": normalfloat64, "title": string, '
+    '"body"?: string, "updatedAt"?: normalfloat64}'
+)
+"""The form before March 2026: a shape, as an export inferred it from the documents."""
 
 
 def main() -> None:
@@ -31,6 +38,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--documents", type=int, default=1_000_000)
     parser.add_argument("--gigabytes", type=float, default=0.0)
+    parser.add_argument("--inferred", action="store_true", help="in the form that exports had before March 2026")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--folder", type=Path, help="where the files go; a temporary folder by default")
     parser.add_argument("--json", type=Path)
@@ -41,13 +49,14 @@ def main() -> None:
         ready(given.contender)
         be(CONTENDERS[given.contender], given.file)
         return
+    shape = INFERRED if given.inferred else UNIFORM
     with tempfile.TemporaryDirectory(dir=given.folder) as where:
         folder = Path(where)
         if given.gigabytes:
-            large(folder, given.gigabytes)
+            large(folder, given.gigabytes, shape)
             return
         made = folder / "snapshot.zip"
-        make(made, documents=given.documents)
+        make(made, documents=given.documents, shape=shape)
         times, peaks = rounds_alone(list(CONTENDERS), given.rounds, lambda name: measured(name, made, folder))
         size = made.stat().st_size
     goals = [Goal("fill", "repack", 1.4), Goal("roll back", "repack", 1.4)]
@@ -145,7 +154,7 @@ CONTENDERS: Final[Mapping[str, Callable[[Path], None]]] = {
 # -- snapshots --------------------------------------------------------------------------------------------------
 
 
-def make(path: Path, *, documents: int, size: int = 2**63, bodies: bool = False) -> int:
+def make(path: Path, *, documents: int, shape: str, size: int = 2**63, bodies: bool = False) -> int:
     """A snapshot as an export makes one; how many documents it has, each with a body of some 30,000 letters or without."""
     from timestamp_guard.convex.ids import Id, encode
 
@@ -173,13 +182,13 @@ def make(path: Path, *, documents: int, size: int = 2**63, bodies: bool = False)
                         f'"title":"{title} {chance.getrandbits(40):x}"{body}{updated}}}\n'
                     )
                 written += member.write("".join(lines).encode())
-        made.writestr("services/generated_schema.jsonl", '"uniform"\n')
+        made.writestr("services/generated_schema.jsonl", json.dumps(shape) + "\n")
         made.writestr("_storage/documents.jsonl", "")
         made.writestr(zipfile.ZipInfo("_storage/kg2.png"), chance.randbytes(2**20))
     return number
 
 
-def large(folder: Path, gigabytes: float) -> None:
+def large(folder: Path, gigabytes: float, shape: str) -> None:
     """Fill one that is larger than 4 GiB, and take that back: the file is the same again, byte by byte."""
     wanted = int(gigabytes * 2**30)
     free = shutil.disk_usage(folder).free
@@ -187,7 +196,7 @@ def large(folder: Path, gigabytes: float) -> None:
         needed = f"three times {gigabytes} are needed: name another --folder"
         raise SystemExit(f"{folder} has {free / 2**30:.1f} GiB free, and {needed}")
     path = folder / "snapshot.zip"
-    number = make(path, documents=2**63, size=wanted, bodies=True)
+    number = make(path, documents=2**63, shape=shape, size=wanted, bodies=True)
     with zipfile.ZipFile(path) as made:
         size = made.getinfo("services/documents.jsonl").file_size
     before = hashed(path)
