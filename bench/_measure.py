@@ -10,15 +10,31 @@ import gc
 import json
 import os
 import platform
+import resource
+import shutil
 import statistics
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from attrs import frozen
 
-__all__ = ["Goal", "Times", "rounds", "show", "write_json"]
+__all__ = [
+    "Goal",
+    "Times",
+    "alone",
+    "be",
+    "copied",
+    "rounds",
+    "rounds_alone",
+    "show",
+    "show_peaks",
+    "warm",
+    "write_json",
+]
 
 
 @frozen
@@ -65,11 +81,9 @@ def rounds(
     They start one place later in every round, so that nobody always follows the same one; garbage is collected between
     and not during.
     """
-    names = list(contenders)
-    seconds: dict[str, list[float]] = {name: [] for name in names}
+    seconds: dict[str, list[float]] = {name: [] for name in contenders}
     for number in range(-1, n):
-        at = number % len(names)
-        for name in names[at:] + names[:at]:
+        for name in _turns(list(contenders), number):
             run = contenders[name]
             before(name)
             gc.collect()
@@ -81,6 +95,80 @@ def rounds(
             if number >= 0:
                 seconds[name].append(taken)
     return Times(seconds)
+
+
+def _turns(names: Sequence[str], number: int) -> list[str]:
+    at = number % len(names)
+    return [*names[at:], *names[:at]]
+
+
+# -- in a process of its own, so that each has its own peak of memory
+
+
+def rounds_alone(
+    names: Sequence[str], n: int, measured: Callable[[str], tuple[float, float]]
+) -> tuple[Times, dict[str, float]]:
+    """Have each contender *measured* once in each of *n* rounds; the highest peak of each, in MB, beside the times."""
+    seconds: dict[str, list[float]] = {name: [] for name in names}
+    peaks = dict.fromkeys(names, 0.0)
+    for number in range(n):
+        for name in _turns(names, number):
+            taken, peak = measured(name)
+            seconds[name].append(taken)
+            peaks[name] = max(peaks[name], peak)
+            print(f"  {name}: {taken:.2f} s, {peak:.0f} MB", file=sys.stderr, flush=True)
+    return Times(seconds), peaks
+
+
+def copied(source: Path, folder: Path) -> Path:
+    """A copy in a folder of its own, in which there is nothing else."""
+    work = folder / "work"
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir()
+    return Path(shutil.copyfile(source, work / source.name))
+
+
+def warm(path: Path) -> None:
+    """Have what is read in memory, and what was written on the disk."""
+    with path.open("rb") as file:
+        while file.read(2**24):
+            pass
+    os.sync()
+
+
+def alone(script: str, name: str, path: Path) -> tuple[float, float]:
+    """Run a contender of a *script*, which calls :func:`be`: its seconds, and the peak of its memory in MB."""
+    command = [sys.executable, script, "--contender", name, "--file", str(path)]
+    said = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+    return said["seconds"], said["peak"]
+
+
+def be(act: Callable[[Path], object], path: Path) -> None:
+    """Be one contender: for the process that :func:`alone` starts; what it takes to begin and to import is not counted."""
+    start = time.perf_counter()
+    act(path)
+    seconds = time.perf_counter() - start
+    print(json.dumps({"seconds": seconds, "peak": _peak()}))
+
+
+def _peak() -> float:
+    """The peak of this process's memory in MB; on Linux since it began, not what the one had that started it."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        return int(status.read_text("ascii").partition("VmHWM:")[2].split()[0]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+def show_peaks(peaks: Mapping[str, float], ours: Collection[str], at_most: float) -> str:
+    """A line for each peak, and whether *ours* are *at_most* so high, in MB."""
+    lines = []
+    for name, peak in peaks.items():
+        goal = f", goal <= {at_most}: " + ("pass" if peak <= at_most else "MISS") if name in ours else ""
+        lines.append(f"{name}: peak {peak:.0f} MB{goal}")
+    return "\n".join(lines)
+
+
+# -- what is said of it
 
 
 def show(times: Times, goals: Iterable[Goal]) -> str:

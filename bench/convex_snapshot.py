@@ -13,22 +13,24 @@ import json
 import os
 import random
 import shutil
-import subprocess
-import sys
 import tempfile
-import time
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from _measure import Goal, Times, show, write_json
-from json_files import peak
+from _measure import Goal, alone, be, copied, rounds_alone, show, show_peaks, warm, write_json
 
 FIRST: Final = 1_700_000_000_000
 LACKING: Final = 0.3
 PEAK: Final = 60
 NUMBER: Final = 10_001
+UNIFORM: Final = "uniform"
+INFERRED: Final = (
+    '{"_creationTime": normalfloat64, "_id": string, "published": boolean, "sortOrder": normalfloat64, "title": string, '
+    '"body"?: string, "updatedAt"?: normalfloat64}'
+)
+"""The form before March 2026: a shape, as an export inferred it from the documents."""
 
 
 def main() -> None:
@@ -36,6 +38,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--documents", type=int, default=1_000_000)
     parser.add_argument("--gigabytes", type=float, default=0.0)
+    parser.add_argument("--inferred", action="store_true", help="in the form that exports had before March 2026")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--folder", type=Path, help="where the files go; a temporary folder by default")
     parser.add_argument("--json", type=Path)
@@ -43,33 +46,23 @@ def main() -> None:
     parser.add_argument("--file", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.contender is not None:
-        one(given.contender, given.file)
+        ready(given.contender)
+        be(CONTENDERS[given.contender], given.file)
         return
+    shape = INFERRED if given.inferred else UNIFORM
     with tempfile.TemporaryDirectory(dir=given.folder) as where:
         folder = Path(where)
         if given.gigabytes:
-            large(folder, given.gigabytes)
+            large(folder, given.gigabytes, shape)
             return
         made = folder / "snapshot.zip"
-        make(made, documents=given.documents)
-        seconds: dict[str, list[float]] = {name: [] for name in CONTENDERS}
-        peaks: dict[str, float] = {}
-        for number in range(given.rounds):
-            names = list(CONTENDERS)
-            at = number % len(names)
-            for name in names[at:] + names[:at]:
-                taken, most = measured(name, made, folder)
-                seconds[name].append(taken)
-                peaks[name] = max(peaks.get(name, 0), most)
-                print(f"  {name}: {taken:.2f} s, {most:.0f} MB", file=sys.stderr, flush=True)
+        make(made, documents=given.documents, shape=shape)
+        times, peaks = rounds_alone(list(CONTENDERS), given.rounds, lambda name: measured(name, made, folder))
         size = made.stat().st_size
     goals = [Goal("fill", "repack", 1.4), Goal("roll back", "repack", 1.4)]
-    times = Times(seconds)
     print(f"{given.documents:,} documents, a ZIP of {size / 1e6:,.0f} MB, {LACKING:.0%} lack the field")
     print(show(times, goals))
-    for name, most in peaks.items():
-        goal = f", goal <= {PEAK}: " + ("pass" if most <= PEAK else "MISS") if name in OURS else ""
-        print(f"{name}: peak {most:.0f} MB{goal}")
+    print(show_peaks(peaks, OURS, PEAK))
     if given.json is not None:
         write_json(given.json, times, goals, peaks=peaks, sizes=[given.documents, size])
 
@@ -79,33 +72,20 @@ OURS: Final = ("fill", "roll back", "check")
 
 def measured(name: str, source: Path, folder: Path) -> tuple[float, float]:
     """Run a contender on a copy, in a process of its own: seconds, and the peak of its memory in MB."""
-    work = folder / "work"
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir()
-    path = work / source.name
-    shutil.copyfile(source, path)
+    path = copied(source, folder)
     if name == "roll back":
         fill(path)
-    with path.open("rb") as file:  # what is read is in memory
-        while file.read(2**24):
-            pass
-    os.sync()
-    command = [sys.executable, __file__, "--contender", name, "--file", str(path)]
-    said = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
-    return said["seconds"], said["peak"]
+    warm(path)
+    return alone(__file__, name, path)
 
 
-def one(name: str, path: Path) -> None:
-    """Be one contender."""
+def ready(name: str) -> None:
+    """Import what a contender needs."""
     if name in OURS:
         from timestamp_guard import Repair, backfill, check, rollback, updated_at_guard
         from timestamp_guard.stores.convex.store import ConvexStore
 
         _ = Repair, backfill, check, rollback, updated_at_guard, ConvexStore
-    start = time.perf_counter()
-    CONTENDERS[name](path)
-    seconds = time.perf_counter() - start
-    print(json.dumps({"seconds": seconds, "peak": peak()}))
 
 
 # -- contenders -------------------------------------------------------------------------------------------------
@@ -174,7 +154,7 @@ CONTENDERS: Final[Mapping[str, Callable[[Path], None]]] = {
 # -- snapshots --------------------------------------------------------------------------------------------------
 
 
-def make(path: Path, *, documents: int, size: int = 2**63, bodies: bool = False) -> int:
+def make(path: Path, *, documents: int, shape: str, size: int = 2**63, bodies: bool = False) -> int:
     """A snapshot as an export makes one; how many documents it has, each with a body of some 30,000 letters or without."""
     from timestamp_guard.convex.ids import Id, encode
 
@@ -202,13 +182,13 @@ def make(path: Path, *, documents: int, size: int = 2**63, bodies: bool = False)
                         f'"title":"{title} {chance.getrandbits(40):x}"{body}{updated}}}\n'
                     )
                 written += member.write("".join(lines).encode())
-        made.writestr("services/generated_schema.jsonl", '"uniform"\n')
+        made.writestr("services/generated_schema.jsonl", json.dumps(shape) + "\n")
         made.writestr("_storage/documents.jsonl", "")
         made.writestr(zipfile.ZipInfo("_storage/kg2.png"), chance.randbytes(2**20))
     return number
 
 
-def large(folder: Path, gigabytes: float) -> None:
+def large(folder: Path, gigabytes: float, shape: str) -> None:
     """Fill one that is larger than 4 GiB, and take that back: the file is the same again, byte by byte."""
     wanted = int(gigabytes * 2**30)
     free = shutil.disk_usage(folder).free
@@ -216,20 +196,17 @@ def large(folder: Path, gigabytes: float) -> None:
         needed = f"three times {gigabytes} are needed: name another --folder"
         raise SystemExit(f"{folder} has {free / 2**30:.1f} GiB free, and {needed}")
     path = folder / "snapshot.zip"
-    number = make(path, documents=2**63, size=wanted, bodies=True)
+    number = make(path, documents=2**63, shape=shape, size=wanted, bodies=True)
     with zipfile.ZipFile(path) as made:
         size = made.getinfo("services/documents.jsonl").file_size
     before = hashed(path)
     for name in ("fill", "roll back"):
-        command = [sys.executable, __file__, "--contender", name, "--file", str(path)]
-        said = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
-        fits = "pass" if said["peak"] <= PEAK else "MISS"
-        print(
-            f"{name}: {number:,} documents, {size:,} bytes, {said['seconds']:.0f} s, peak {said['peak']:.0f} MB: {fits}"
-        )
+        seconds, peak = alone(__file__, name, path)
+        fits = "pass" if peak <= PEAK else "MISS"
+        print(f"{name}: {number:,} documents, {size:,} bytes, {seconds:.0f} s, peak {peak:.0f} MB: {fits}")
         if name == "fill" and hashed(path) == before:
             raise SystemExit("nothing was filled")
-        if said["peak"] > PEAK:
+        if peak > PEAK:
             raise SystemExit(f"more than {PEAK} MB")
     if hashed(path) != before:
         raise SystemExit("the way back does not lead to where it began")

@@ -8,20 +8,16 @@ takes to begin and to import is not counted. Needs duckdb, polars, orjson and ij
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import random
-import resource
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from _measure import Goal, Times, show, write_json
+from _measure import Goal, alone, be, copied, rounds_alone, show, show_peaks, warm, write_json
 
 LOW = 946_684_800_000
 FIRST = 1_700_000_000_000
@@ -40,7 +36,8 @@ def main() -> None:
     parser.add_argument("--file", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.contender is not None:
-        one(given.contender, given.file)
+        ready(given.contender)
+        be(CONTENDERS[given.contender], given.file)
         return
     with tempfile.TemporaryDirectory(dir=given.folder) as where:
         folder = Path(where)
@@ -57,16 +54,7 @@ def main() -> None:
             "ijson": array, "check of an array": array,
         }  # fmt: skip
         files = {name: path for name, path in files.items() if path.exists()}
-        seconds: dict[str, list[float]] = {name: [] for name in files}
-        peaks: dict[str, float] = {}
-        for number in range(given.rounds):
-            names = list(files)
-            at = number % len(names)
-            for name in names[at:] + names[:at]:
-                taken, peak = measured(name, files[name], folder)
-                seconds[name].append(taken)
-                peaks[name] = max(peaks.get(name, 0), peak)
-                print(f"  {name}: {taken:.2f} s, {peak:.0f} MB", file=sys.stderr, flush=True)
+        times, peaks = rounds_alone(list(files), given.rounds, lambda name: measured(name, files[name], folder))
     goals = [
         Goal("check", "duckdb counts", 1.1),
         Goal("fill", "cp + fsync", 5.5),
@@ -74,12 +62,9 @@ def main() -> None:
         Goal("roll back", "fill", 1.2),
         Goal("check of an array", "ijson", 0.5),
     ]
-    times = Times(seconds)
     print(f"{given.check_rows:,} lines checked, {given.fill_mb:,} MB filled, an array of {given.array_mb:,} MB")
     print(show(times, goals))
-    for name, peak in peaks.items():
-        goal = ", goal <= 30: " + ("pass" if peak <= 30 else "MISS") if name in OURS else ""
-        print(f"{name}: peak {peak:.0f} MB{goal}")
+    print(show_peaks(peaks, OURS, 30))
     if given.json is not None:
         write_json(given.json, times, goals, peaks=peaks, sizes=[given.check_rows, given.fill_mb, given.array_mb])
 
@@ -89,41 +74,12 @@ OURS = ("check", "fill", "roll back", "check of an array")
 
 def measured(name: str, source: Path, folder: Path) -> tuple[float, float]:
     """Run a contender on a copy, in a process of its own: seconds, and the peak of its memory in MB."""
-    work = folder / "work"
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir()
-    path = work / source.name
-    if name in {"fill", "roll back", "cp + fsync", "orjson", "polars", "duckdb"}:
-        shutil.copyfile(source, path)
-    else:
-        path = source
+    changed = name in {"fill", "roll back", "cp + fsync", "orjson", "polars", "duckdb"}
+    path = copied(source, folder) if changed else source
     if name == "roll back":
         fill(path)
-    with path.open("rb") as file:  # what is read is in memory
-        while file.read(2**24):
-            pass
-    os.sync()
-    command = [sys.executable, __file__, "--contender", name, "--file", str(path)]
-    said = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
-    return said["seconds"], said["peak"]
-
-
-def one(name: str, path: Path) -> None:
-    """Be one contender."""
-    act: Callable[[Path], object] = CONTENDERS[name]
-    ready(name)
-    start = time.perf_counter()
-    act(path)
-    seconds = time.perf_counter() - start
-    print(json.dumps({"seconds": seconds, "peak": peak()}))
-
-
-def peak() -> float:
-    """The peak of this process's memory in MB; on Linux since it began, not what the one had that started it."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        return int(status.read_text("ascii").partition("VmHWM:")[2].split()[0]) / 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    warm(path)
+    return alone(__file__, name, path)
 
 
 def ready(name: str) -> None:

@@ -57,6 +57,24 @@ def dump(url: str) -> Dump:
     return found
 
 
+_PLAIN = "SET sql_mode = replace(@@sql_mode, 'ANSI_QUOTES', '')"
+"""Names are shown as the server's own clients show them."""
+
+
+def definitions(url: str) -> dict[str, Any]:
+    """All definitions but those of the ledger, as the server shows them."""
+    found: dict[str, Any] = {}
+    for (name,) in servers.sql(url, "SHOW TABLES"):
+        if not name.startswith("timestamp_guard_"):
+            found[name] = servers.sql(url, _PLAIN, f"SHOW CREATE TABLE `{name.replace('`', '``')}`")[0][1]
+    found["triggers"] = servers.sql(
+        url,
+        "SELECT trigger_name, event_manipulation, action_timing, action_order, action_statement, sql_mode "
+        "FROM information_schema.triggers WHERE trigger_schema = database() ORDER BY 2, 3, 4",
+    )
+    return found
+
+
 def copied(url: str, name: str) -> str:
     """A copy of the database at *url*, by that name: its address."""
     there = urlsplit(url)._replace(path=f"/{name}").geturl()

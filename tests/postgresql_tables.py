@@ -94,6 +94,33 @@ def dump(url: str) -> Dump:
     return found
 
 
+def definitions(url: str) -> dict[str, list[Any]]:
+    """All that the server knows of what is not the ledger's; without what it forgets later by itself."""
+    not_ours = "NOT IN ('timestamp_guard_runs', 'timestamp_guard_changes', 'timestamp_guard_batches', 'timestamp_guard_quarantine')"
+    ours = f"conrelid::regclass::text {not_ours}"
+    return {
+        "columns": servers.sql(
+            url,
+            "SELECT attrelid::regclass::text, attname, attnotnull, atthasdef, attislocal, attinhcount, attisdropped FROM pg_attribute "
+            f"JOIN pg_class c ON c.oid = attrelid WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND relname {not_ours} "
+            "ORDER BY 1, attnum",
+        ),
+        "constraints": servers.sql(
+            url,
+            "SELECT conrelid::regclass::text, conname, contype, convalidated, conislocal, coninhcount, pg_get_constraintdef(oid) "
+            f"FROM pg_constraint WHERE connamespace = 'public'::regnamespace AND {ours} ORDER BY 1, 2",
+        ),
+        "triggers": servers.sql(
+            url,
+            "SELECT tgrelid::regclass::text, tgname, tgenabled, pg_get_triggerdef(oid) FROM pg_trigger ORDER BY 1, 2",
+        ),
+        "functions": servers.sql(
+            url,
+            "SELECT proname, prosrc, provolatile FROM pg_proc WHERE pronamespace = 'public'::regnamespace ORDER BY 1",
+        ),
+    }
+
+
 def copied(url: str, name: str) -> str:
     """A copy of the database at *url*, by that name: its address."""
     servers.sql(servers.postgresql(15), f"CREATE DATABASE {name} TEMPLATE {urlsplit(url).path[1:]}")

@@ -9,6 +9,9 @@ from contextlib import AbstractContextManager
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+import psycopg
+import pymysql
+
 from tests import servers
 from timestamp_guard.stores.base import BatchStore
 
@@ -54,6 +57,29 @@ def dump(url: str) -> Dump:
     """All that is the user's."""
     found: Dump = _tables(url).dump(url)
     return found
+
+
+def definitions(url: str) -> dict[str, Any]:
+    """All that the server knows of the user's tables, but their rows."""
+    found: dict[str, Any] = _tables(url).definitions(url)
+    return found
+
+
+def accepted(user: Any, statement: str, values: Any = None) -> bool:
+    """Whether a write is taken; it is taken back."""
+    user.execute("BEGIN")
+    try:
+        user.execute(statement, values)
+    except psycopg.errors.IntegrityError:
+        return False
+    except pymysql.err.MySQLError as problem:
+        assert problem.args[0] in {1644, 1048, 1364}, (
+            problem
+        )  # a trigger says no, null in NOT NULL, and no value for it
+        return False
+    finally:
+        user.execute("ROLLBACK")
+    return True
 
 
 def created(kind: str, name: str) -> str:

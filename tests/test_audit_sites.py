@@ -63,6 +63,7 @@ def test_expected(whole: Audit) -> None:
     found = {name: Expected(each.call, each.table, each.tracked, each.verdict) for name, each in seen(whole).items()}
 
     assert table() == found
+    assert len(table()) == len(whole.sites), "one is found twice"
 
 
 def test_table_is_whole() -> None:

@@ -90,7 +90,7 @@ def push(server: Deployment) -> None:
 
 def apply(patch: str) -> None:
     """What a person does with a patch."""
-    subprocess.run(["git", "apply"], input=patch[patch.index("--- a/") :], text=True, check=True)
+    subprocess.run(["git", "apply"], input=patch[patch.index("--- a/") :].encode(), check=True)
 
 
 def go(server: Deployment, **how: Any) -> Migration:
@@ -277,6 +277,52 @@ def test_on_one_line() -> None:
 
     assert patch
     assert "+  others: defineTable({ name: v.string(), updatedAt: v.optional(v.number()) })," in patch
+
+
+@pytest.mark.parametrize("required", [True, False], ids=["narrow", "widen"])
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("\n", "\r\n"), ("});\n", "});"), ("// é", "// a form feed\f, a next line\x85, é")],
+    ids=["line ends of Windows", "no line end at the end", "what only Python takes for a line end"],
+)
+def test_lines_stay(app: Path, old: str, new: str, *, required: bool) -> None:
+    """
+    Lines stay as they are, however they end; git applies it.
+    """
+    before = (OPTIONAL if required else WITHOUT).replace(old, new)
+    Path("convex/schema.ts").write_bytes(before.encode())
+    (app / "convex/gone.ts").symlink_to("nowhere.ts")
+
+    patch = change(Path("convex"), "services", "updatedAt", required=required)
+
+    assert patch
+    apply(patch)
+    after = SCHEMA.replace("FIELD", "updatedAt: v.number(),") if required else OPTIONAL
+    assert after.replace(old, new).encode() == Path("convex/schema.ts").read_bytes()
+
+
+def test_not_in_unicode() -> None:
+    """
+    Of a file that is not UTF-8 no patch is made, for what is printed would not be its bytes.
+    """
+    Path("convex/schema.ts").write_bytes(OPTIONAL.encode("latin-1"))
+
+    assert change(Path("convex"), "services", "updatedAt", required=True) is None
+
+
+def test_functions_elsewhere(app: Path) -> None:
+    """
+    The folder of the functions is the one that convex.json names.
+    """
+    (app / "src").mkdir()
+    (app / "convex").rename(app / "src/backend")
+    (app / "convex.json").write_text('{"functions": "src/backend"}')
+
+    patch = change(Path(), "services", "updatedAt", required=True)
+
+    assert patch
+    apply(patch)
+    assert not read_schema(app).tables["services"].fields["updatedAt"].optional
 
 
 @pytest.mark.parametrize(

@@ -18,25 +18,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests import servers
+from tests.served_tables import accepted
 from timestamp_guard import (
     NOW,
-    Field,
     Guard,
     Repair,
     UsageError,
-    _faults,
     backfill,
     check,
     enforce,
     enforcement,
     in_order,
     present,
-    rollback,
     runs,
     unenforce,
     updated_at_guard,
 )
-from timestamp_guard.errors import LeaseLost, PlanChanged, StoreError, StoreLocked, StoreReadOnly
+from timestamp_guard.errors import LeaseLost, StoreError, StoreLocked, StoreReadOnly
 from timestamp_guard.predicate import violations
 from timestamp_guard.stores.sql.mysql import able, server
 from timestamp_guard.stores.sql.mysql.definition import columns, nullable, required
@@ -45,10 +43,10 @@ from timestamp_guard.stores.sql.mysql.locks import TableLock
 from timestamp_guard.stores.sql.mysql.store import MysqlStore
 from timestamp_guard.stores.sql.served.locks import Locks
 
+from .enforced import CHAIN, EARLIEST, FIXED, GUARD, LOOSE, MS, NEAR, REPAIR, Killed, hooked, longest_read
+from .mariadb_tables import definitions
+
 T0 = datetime(2024, 1, 1)
-EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
-GUARD = updated_at_guard("updated", "created")
-REPAIR = Repair("updated", ("created", NOW))
 TABLE = "CREATE TABLE t (id bigint PRIMARY KEY, created datetime(6), updated datetime(6), note text)"
 FILLED = "INSERT INTO t SELECT seq, '2024-01-01', '2024-01-02', NULL FROM seq_1_to_100"
 DATETIME = "datetime@UTC"
@@ -76,50 +74,8 @@ def ask(user: Any, statement: str, values: Any = None) -> list[Any]:
         return list(cursor.fetchall()) if cursor.description else []
 
 
-PLAIN = "SET sql_mode = replace(@@sql_mode, 'ANSI_QUOTES', '')"
-"""Names are shown as the server's own clients show them."""
-
-
-def schema(url: str) -> dict[str, Any]:
-    """All definitions but those of the ledger, as the server shows them."""
-    found: dict[str, Any] = {}
-    for (name,) in servers.sql(url, "SHOW TABLES"):
-        if not name.startswith("timestamp_guard_"):
-            found[name] = servers.sql(url, PLAIN, f"SHOW CREATE TABLE `{name.replace('`', '``')}`")[0][1]
-    found["triggers"] = servers.sql(
-        url,
-        "SELECT trigger_name, event_manipulation, action_timing, action_order, action_statement, sql_mode "
-        "FROM information_schema.triggers WHERE trigger_schema = database() ORDER BY 2, 3, 4",
-    )
-    return found
-
-
-def accepted(user: Any, statement: str, values: Any = None) -> bool:
-    """Whether a write is taken; it is taken back."""
-    user.begin()
-    try:
-        ask(user, statement, values)
-    except (pymysql.err.OperationalError, pymysql.err.IntegrityError, pymysql.err.DataError) as problem:
-        assert problem.args[0] in {1644, 1048, 1364}, problem
-        return False
-    finally:
-        user.rollback()
-    return True
-
-
 # -- what is enforced
 
-FIXED = (
-    present("updated") & in_order(EARLIEST, "updated") & in_order(Field("created") - timedelta(seconds=1), "updated")
-)
-CHAIN = present("updated") & in_order(EARLIEST, "created", "updated", datetime(2100, 1, 1, tzinfo=UTC))
-LOOSE = in_order("created", "updated") & present("created")
-MS = 1_700_000_000_000
-NEAR = st.one_of(
-    st.sampled_from([None, 0, -1, 1, 2**63 - 1, -(2**63), MS, MS + 1, MS - 1000, MS + 999, 946684800000, 946684799999]),
-    st.integers(MS - 3000, MS + 3000),
-    st.integers(-(2**63), 2**63 - 1),
-)
 ODD = st.sampled_from([
     "0000-00-00 00:00:00", "2024-00-07 00:00:00", "2024-02-31 00:00:00", "0001-01-01 00:00:00", "1970-01-01 00:00:00",
     "9999-12-31 05:00:00", "0000-01-01 00:00:00", "1999-12-31 23:59:59.999999", "2000-01-01 00:00:00",
@@ -247,11 +203,11 @@ def test_back_exactly(url: str) -> None:
         "CREATE TABLE child (t int, FOREIGN KEY (t) REFERENCES t (id) ON DELETE CASCADE)",
         "INSERT INTO t (created, updated) VALUES ('2024-01-01', '2024-01-02')",
     )  # fmt: skip
-    before = schema(url)
+    before = definitions(url)
     guard = updated_at_guard("updated", "created")
     with opened(url, encodings={"created": "datetime", "updated": DATETIME}) as store:
         done = enforce(store, guard, repair=Repair("updated", (NOW,)), keep_current=True, hold_now=True, keep_gate=True)
-        held = schema(url)
+        held = definitions(url)
         back = unenforce(store)
 
     assert done.ok
@@ -262,7 +218,7 @@ def test_back_exactly(url: str) -> None:
         name.startswith("timestamp_guard_") and len(name) <= 64 for name, *_ in held["triggers"] if "mine" not in name
     )
     assert back.ok
-    assert before == schema(url)
+    assert before == definitions(url)
 
 
 @pytest.mark.parametrize("name", ["note", "hidden", "kept", "we`ird, name", "updated", "created"])
@@ -271,28 +227,15 @@ def test_modify_keeps_all(url: str, name: str) -> None:
     A column that is made NOT NULL, and nullable again, is what it was: MODIFY would drop what is left out.
     """
     servers.sql(url, RICH)
-    before = schema(url)["t"]
+    before = definitions(url)["t"]
     text = columns(before)[name]
     source = f"ALTER TABLE t MODIFY COLUMN {required(text)}, "
     servers.sql(url, source + ("ALGORITHM=COPY" if name == "created" else "ALGORITHM=INPLACE, LOCK=NONE"))
-    held = schema(url)["t"]
+    held = definitions(url)["t"]
     servers.sql(url, f"ALTER TABLE t MODIFY COLUMN {nullable(columns(held)[name])}, ALGORITHM=INPLACE, LOCK=NONE")
 
     assert before.replace(text, required(text)) == held
-    assert before == schema(url)["t"]
-
-
-def test_not_null_of_the_user(url: str) -> None:
-    """
-    A column that was NOT NULL before stays so when the enforcement is taken back.
-    """
-    servers.sql(url, TABLE, FILLED, "ALTER TABLE t MODIFY updated datetime(6) NOT NULL")
-    before = schema(url)
-    with opened(url) as store:
-        assert enforce(store, GUARD, "updated").ok
-        assert unenforce(store).ok
-
-    assert before == schema(url)
+    assert before == definitions(url)["t"]
 
 
 def test_altered_meanwhile(url: str) -> None:
@@ -305,60 +248,7 @@ def test_altered_meanwhile(url: str) -> None:
         servers.sql(url, "ALTER TABLE t MODIFY updated datetime(6) NOT NULL COMMENT 'theirs'")
         assert unenforce(store).ok
 
-    assert "`updated` datetime(6) DEFAULT NULL COMMENT 'theirs'" in schema(url)["t"]
-
-
-def test_twice(url: str) -> None:
-    """
-    The second time there is nothing to do, for either.
-    """
-    servers.sql(url, TABLE, FILLED)
-    with opened(url) as store:
-        first = enforce(store, GUARD, repair=REPAIR)
-        held = schema(url)
-        again = enforce(store, GUARD, repair=REPAIR)
-
-        assert ["gate", "check", "proof", "not null updated", "gate removed"] == list(first.made)
-        assert (True, ()) == (again.ok, again.made)
-        assert held == schema(url)
-        assert 1 == len(runs(store))
-        assert unenforce(store).undone
-        assert unenforce(store).undone == ()
-
-
-def test_otherwise(url: str) -> None:
-    """
-    Another guard, or other options, want the first ones taken back before.
-    """
-    servers.sql(url, TABLE, FILLED)
-    with opened(url) as store:
-        enforce(store, GUARD, "updated")
-        with pytest.raises(PlanChanged, match="unenforce it first"):
-            enforce(store, GUARD, "updated", keep_current=True)
-
-
-class Killed(BaseException):
-    """The end of a process."""
-
-
-def killed_at(number: int, act: Callable[[], object]) -> bool:
-    """Do something that ends at the fault point of that number; whether there was one."""
-    left = [number]
-
-    def hook(name: str) -> None:
-        if name.startswith("enforce"):
-            left[0] -= 1
-            if left[0] < 0:
-                raise Killed
-
-    _faults.hook = hook
-    try:
-        act()
-    except Killed:
-        return True
-    finally:
-        _faults.hook = None
-    return False
+    assert "`updated` datetime(6) DEFAULT NULL COMMENT 'theirs'" in definitions(url)["t"]
 
 
 def stop_after(stages: int, act: Callable[[], object]) -> None:
@@ -370,46 +260,9 @@ def stop_after(stages: int, act: Callable[[], object]) -> None:
         if len(made) == stages:
             raise Killed
 
-    _faults.hook = hook
-    try:
+    with hooked(hook):
         with pytest.raises(Killed):
             act()
-    finally:
-        _faults.hook = None
-
-
-def test_killed_anywhere(url: str) -> None:
-    """
-    Killed between any two statements, it is taken back entirely, or called again ends the same; and so does its way back.
-    """
-    servers.sql(url, TABLE, FILLED)
-    before = schema(url)
-
-    def there() -> None:
-        with opened(url) as store:
-            assert enforce(store, GUARD, repair=REPAIR, keep_current=True).ok
-
-    def back() -> None:
-        with opened(url) as store:
-            unenforce(store)
-
-    there()
-    held = schema(url)
-    back()
-    for number in range(100):
-        if not killed_at(number, there):
-            break
-        back()
-        assert before == schema(url)
-        killed_at(number, there)
-        there()
-        assert held == schema(url)
-        killed_at(number, back)
-        back()
-        assert before == schema(url)
-    else:
-        raise AssertionError
-    assert number > 12
 
 
 def test_a_worker_that_lost_its_lease(url: str) -> None:
@@ -423,54 +276,11 @@ def test_a_worker_that_lost_its_lease(url: str) -> None:
             servers.sql(url, "UPDATE timestamp_guard_runs SET generation = generation + 1")
 
     with opened(url) as store:
-        _faults.hook = hook
-        try:
+        with hooked(hook):
             with pytest.raises(LeaseLost):
                 enforce(store, GUARD, "updated")
-        finally:
-            _faults.hook = None
 
-    assert "`updated` datetime(6) DEFAULT NULL" in schema(url)["t"]
-
-
-HOSTILE = [
-    "we`ird",
-    "o'clock",
-    'quo"te',
-    "per%cent %s",
-    "a:b :c",
-    "new\nline",
-    "back\\slash",
-    "o\\'clock",
-    "$1 $$ //",
-    "select",
-    "ü" * 20,
-    "a), b",
-]
-
-
-@pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_names(shared: str, name: str) -> None:
-    """
-    Names are names, whatever is in them.
-    """
-    said = "`" + name.replace("`", "``") + "`"
-    servers.sql(shared, "DROP TABLE IF EXISTS t, timestamp_guard_runs, timestamp_guard_changes, timestamp_guard_quarantine",
-                f"DROP TABLE IF EXISTS {said}", f"CREATE TABLE {said} (id bigint PRIMARY KEY, created datetime(6), {said} datetime(6))",
-                f"INSERT INTO {said} VALUES (1, '2024-01-01', '2024-01-02')")  # fmt: skip
-    before = schema(shared)
-    repair = Repair(name, ("created", NOW))
-    with opened(shared, name) as store, contextlib.closing(servers.connect(shared)) as user:
-        assert enforce(
-            store, updated_at_guard(name, "created"), repair=repair, keep_gate=True, keep_current=True, hold_now=True
-        ).ok
-        ask(user, f"INSERT INTO {said} (id, created) VALUES (2, '2024-01-01')")
-        assert [(T0,)] == ask(user, f"SELECT {said} FROM {said} WHERE id = 2")
-        assert not accepted(user, f"INSERT INTO {said} VALUES (3, '2024-01-01', '1970-01-01')")
-        assert unenforce(store).ok
-
-    assert before == schema(shared)
-    servers.sql(shared, f"DROP TABLE {said}")
+    assert "`updated` datetime(6) DEFAULT NULL" in definitions(url)["t"]
 
 
 # -- what a MODIFY, and a session, would do to the rows
@@ -486,7 +296,7 @@ def test_a_session_that_is_not_strict(url: str, monkeypatch: pytest.MonkeyPatch)
         with pytest.raises(StoreError, match="not strict .no sql_mode.: a null would become a zero date"):
             enforce(store, GUARD, "updated")
 
-        assert "`updated` datetime(6) DEFAULT NULL" in schema(url)["t"]
+        assert "`updated` datetime(6) DEFAULT NULL" in definitions(url)["t"]
         unenforce(store)
 
 
@@ -521,22 +331,19 @@ def test_broken_meanwhile(url: str, declared: str, value: str, *, rebuild: bool)
     back. A TIMESTAMP would be given the present time.
     """
     servers.sql(url, TABLE.replace("datetime(6)", declared), FILLED)
-    before = schema(url)
+    before = definitions(url)
 
     def hook(name: str) -> None:
         if name == "enforce: begun":
             servers.sql(url, f"UPDATE t SET updated = {value} WHERE id = 7")
 
     with opened(url, encodings="datetime" if "stamp" in declared else DATETIME) as store:
-        _faults.hook = hook
-        try:
+        with hooked(hook):
             done = enforce(store, GUARD, "updated", rebuild=rebuild)
-        finally:
-            _faults.hook = None
 
         assert (False, 1) == (done.ok, done.broken)
         assert "check" in done.undone
-        assert before == schema(url)
+        assert before == definitions(url)
         assert [(1,)] == servers.sql(url, f"SELECT updated <=> {value} FROM t WHERE id = 7")
         assert [] == [run for run in runs(store) if run.ok]
 
@@ -556,11 +363,8 @@ def test_nulls_in_spite_of_all(url: str) -> None:
                         "UPDATE t SET note = 'x' WHERE id = 7", "DROP TRIGGER later")  # fmt: skip
 
     with opened(url, encodings="datetime") as store:
-        _faults.hook = hook
-        try:
+        with hooked(hook):
             done = enforce(store, GUARD, "updated", rebuild=True)
-        finally:
-            _faults.hook = None
 
     assert (False, 1) == (done.ok, done.broken)
     assert [(None,)] == servers.sql(url, "SELECT updated FROM t WHERE id = 7")
@@ -571,7 +375,7 @@ def test_altered_otherwise(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     An ALTER that did more than it was meant to is told, and can be taken back.
     """
     servers.sql(url, TABLE.replace("updated datetime(6)", "updated datetime(6) COMMENT 'mine'"), FILLED)
-    before = schema(url)
+    before = definitions(url)
     whole = MysqlEnforcing._modify
     monkeypatch.setattr(
         MysqlEnforcing, "_modify", lambda self, text, how: whole(self, text.replace(" COMMENT 'mine'", ""), how)
@@ -583,9 +387,9 @@ def test_altered_otherwise(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
             enforce(store, GUARD, "updated")
         monkeypatch.undo()
 
-        assert "COMMENT 'mine'" not in schema(url)["t"]
+        assert "COMMENT 'mine'" not in definitions(url)["t"]
         assert unenforce(store).ok
-        assert before["triggers"] == schema(url)["triggers"]
+        assert before["triggers"] == definitions(url)["triggers"]
 
 
 HINDRANCES = {
@@ -604,7 +408,7 @@ def test_not_while_others_write(url: str, kind: str) -> None:
     table, why = HINDRANCES[kind]
     names = "INSERT INTO t (id, created, updated) SELECT seq, '2024-01-01', '2024-01-02' FROM seq_1_to_100"
     servers.sql(url, table, names, "UPDATE t SET updated = NULL WHERE id < 4")
-    before = schema(url)
+    before = definitions(url)
     encodings = {"created": DATETIME, "updated": "datetime" if kind == "timestamp" else DATETIME}
     repair = Repair("updated", (NOW,))
     with opened(url, encodings=encodings) as store, contextlib.closing(servers.connect(url)) as user:
@@ -618,7 +422,7 @@ def test_not_while_others_write(url: str, kind: str) -> None:
         assert "not by NOT NULL" in done.held["present(updated)"]
         assert why in done.held["present(updated)"]
         assert not accepted(user, "UPDATE t SET updated = NULL")
-        assert before["t"] == schema(url)["t"]
+        assert before["t"] == definitions(url)["t"]
         unenforce(store)
 
         rebuilt = enforce(store, GUARD, "updated", rebuild=True)
@@ -633,7 +437,7 @@ def test_not_while_others_write(url: str, kind: str) -> None:
         )
         unenforce(store)
 
-    assert before == schema(url)
+    assert before == definitions(url)
 
 
 def test_what_a_server_refuses(url: str) -> None:
@@ -642,7 +446,7 @@ def test_what_a_server_refuses(url: str) -> None:
     """
     for table, _ in HINDRANCES.values():
         servers.sql(url, "DROP TABLE IF EXISTS t", table)
-        text = required(columns(schema(url)["t"])["updated"])
+        text = required(columns(definitions(url)["t"])["updated"])
         with pytest.raises(pymysql.err.OperationalError, match="is not supported"):
             servers.sql(url, f"ALTER TABLE t MODIFY COLUMN {text}, ALGORITHM=INPLACE, LOCK=NONE")
     for how in ("ALGORITHM=INPLACE, LOCK=NONE", "ALGORITHM=INSTANT", "ALGORITHM=COPY, LOCK=NONE"):
@@ -700,93 +504,6 @@ def test_cascading_keys(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 # -- rows that are in the way
-
-
-def test_in_the_way(url: str) -> None:
-    """
-    Rows that break the guard and are filled by no gate: they are counted, and nothing is made.
-    """
-    servers.sql(url, TABLE, FILLED, "UPDATE t SET updated = NULL WHERE id < 4")
-    before = schema(url)
-    with opened(url) as store:
-        done = enforce(store, GUARD, "updated")
-
-        assert not done.ok
-        assert 3 == done.broken
-        assert "3 records break what is to be enforced: run check and backfill first" in str(done)
-        assert before == schema(url)
-        assert [] == runs(store)
-
-
-def test_gate_first(url: str) -> None:
-    """
-    With a gate, new rows are held at once and old ones can be written, until a backfill fills them and they are proved.
-    """
-    servers.sql(url, TABLE, FILLED, "UPDATE t SET updated = NULL WHERE id < 4")
-    with opened(url) as store, contextlib.closing(servers.connect(url)) as user:
-        first = enforce(store, GUARD, repair=REPAIR)
-
-        assert (False, ["gate", "check"]) == (first.ok, list(first.made))
-        ask(user, "UPDATE t SET note = 'touched' WHERE id = 1")
-        assert [(T0,)] == ask(user, "SELECT updated FROM t WHERE id = 1")
-        assert not accepted(user, "INSERT INTO t VALUES (1000, '2024-01-01', '1999-01-01', NULL)")
-        assert backfill(store, GUARD, REPAIR).ok
-        assert enforce(store, GUARD, repair=REPAIR).ok
-        assert not accepted(user, "INSERT INTO t VALUES (1000, '2024-01-01', NULL, NULL)")
-
-
-def test_gate_would_hurt(url: str) -> None:
-    """
-    Where a row is broken in a way that no gate mends, triggers would refuse every write to it: nothing is made.
-    """
-    servers.sql(
-        url,
-        TABLE,
-        FILLED,
-        "UPDATE t SET updated = '1999-01-01' WHERE id = 4",
-        "UPDATE t SET updated = NULL WHERE id = 5",
-    )
-    with opened(url) as store, contextlib.closing(servers.connect(url)) as user:
-        done = enforce(store, GUARD, repair=REPAIR)
-
-        assert (False, 2, ()) == (done.ok, done.broken, done.made)
-        assert accepted(user, "UPDATE t SET note = 'x' WHERE id = 4")
-
-
-def test_report_only(url: str) -> None:
-    """
-    A report counts what would be refused, and touches nothing.
-    """
-    servers.sql(url, TABLE, FILLED, "UPDATE t SET updated = NULL WHERE id < 4",
-                "UPDATE t SET updated = created - INTERVAL 1 DAY WHERE id = 9")  # fmt: skip
-    before = schema(url)
-    with opened(url, read_only=True) as store:
-        done = enforce(store, GUARD, "updated", report_only=True)
-
-    assert (False, 4) == (done.ok, done.broken)
-    assert {("null", "updated", None): 3, ("out_of_order", "updated", "created"): 1} == dict(done.faults)
-    assert before == schema(url)
-    assert [("t",)] == servers.sql(url, "SHOW TABLES")
-
-
-def test_rollback_takes_it_back_first(url: str) -> None:
-    """
-    An enforcement would refuse the old values: so a rollback takes it back before them.
-    """
-    servers.sql(url, TABLE, FILLED, "UPDATE t SET updated = NULL WHERE id < 4")
-    before = schema(url)
-    with opened(url) as store:
-        backfill(store, GUARD, REPAIR)
-        done = enforce(store, GUARD, repair=REPAIR)
-        assert done.run is not None
-
-        with pytest.raises(UsageError, match="unenforce takes it back"):
-            rollback(store, done.run.id)
-        assert before != schema(url)
-        assert 3 == rollback(store).counts.changed
-
-    assert before == schema(url)
-    assert 3 == len(servers.sql(url, "SELECT 1 FROM t WHERE updated IS NULL"))
 
 
 def test_what_cannot_be_looked_at(url: str) -> None:
@@ -929,23 +646,6 @@ def test_by_the_clock(zoned: str, declared: str, encoding: str, ahead: str) -> N
         unenforce(store)
 
 
-def test_gate_takes_candidates_in_order(url: str) -> None:
-    """
-    The gate takes the first candidate with which the guard holds, and leaves what is there.
-    """
-    servers.sql(
-        url, "CREATE TABLE t (id bigint PRIMARY KEY, created datetime(6), seen datetime(6), updated datetime(6))"
-    )
-    repair = Repair("updated", ("seen", "created", datetime(2024, 6, 7, 8, 9, tzinfo=UTC)))
-    with opened(url) as store, contextlib.closing(servers.connect(url)) as user:
-        enforce(store, GUARD, repair=repair, keep_gate=True)
-        ask(user, "INSERT INTO t VALUES (1, '2024-01-02', '2024-01-03', NULL), (2, '2024-01-02', '2024-01-01', NULL), "
-                  "(3, '2024-01-02', '2024-01-03', '2024-01-04'), (4, NULL, NULL, NULL)")  # fmt: skip
-
-        assert [(3,), (2,), (4,), (7,)] == ask(user, "SELECT DAY(updated) FROM t ORDER BY id")
-        assert not accepted(user, "INSERT INTO t VALUES (5, '2999-01-01', NULL, NULL)")
-
-
 def test_order_of_triggers(url: str) -> None:
     """
     Ours fire after those of the user that are there, each before what looks at it; of one that is made later it is said
@@ -1007,32 +707,6 @@ def test_readers_do_not_wait(url: str, stage: int) -> None:
     """
     servers.sql(url, TABLE, FILLED, "UPDATE t SET note = ''")
 
-    def longest(act: Callable[[], object]) -> float:
-        waited = [0.0]
-        stop = threading.Event()
-
-        def read() -> None:
-            with contextlib.closing(servers.connect(url)) as reader:
-                while not stop.is_set():
-                    began = time.monotonic()
-                    ask(reader, "SELECT count(*) FROM t")
-                    waited.append(time.monotonic() - began)
-                    time.sleep(0.005)
-
-        with contextlib.closing(servers.connect(url)) as holder:
-            holder.begin()
-            ask(holder, "SELECT 1 FROM t")
-            time.sleep(2)  # when a transaction began is told in whole seconds
-            threads = [threading.Thread(target=each) for each in (read, act)]
-            for thread in threads:
-                thread.start()
-            time.sleep(2)
-            holder.commit()
-            threads[1].join()
-            stop.set()
-            threads[0].join()
-        return max(waited)
-
     said: list[str] = []
 
     def ours() -> None:
@@ -1042,10 +716,10 @@ def test_readers_do_not_wait(url: str, stage: int) -> None:
     def plain() -> None:
         servers.sql(url, "ALTER TABLE t MODIFY note text NOT NULL")
 
-    theirs = longest(plain)
+    theirs = longest_read(url, plain, before=2)
     if stage:
         stop_after(1, ours)
-    mine = longest(ours)
+    mine = longest_read(url, ours, before=2)
 
     assert mine < 0.5  # nothing, and a machine that is busy
     assert theirs > 1

@@ -5,29 +5,25 @@ A table of PostgreSQL that refuses by itself what the guard forbids; how it gets
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import psycopg
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests import servers
+from tests.served_tables import accepted
 from timestamp_guard import (
-    NOW,
-    Field,
     Guard,
     Repair,
     Run,
     UsageError,
-    _faults,
     backfill,
     check,
     enforce,
     enforcement,
-    in_order,
     present,
     rollback,
     runs,
@@ -35,7 +31,7 @@ from timestamp_guard import (
     updated_at_guard,
     verify,
 )
-from timestamp_guard.errors import PlanChanged, StoreLocked
+from timestamp_guard.errors import StoreLocked
 from timestamp_guard.predicate import violations
 from timestamp_guard.stores.base import Stage
 from timestamp_guard.stores.sql.postgresql import enforcing
@@ -45,10 +41,10 @@ from timestamp_guard.stores.sql.postgresql.server import Server
 from timestamp_guard.stores.sql.postgresql.store import PostgresStore
 from timestamp_guard.stores.sql.served.locks import Locks
 
+from .enforced import CHAIN, EARLIEST, FIXED, GUARD, LOOSE, MS, NEAR, REPAIR, hooked, longest_read
+from .postgresql_tables import definitions
+
 T0 = datetime(2024, 1, 1, tzinfo=UTC)
-EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
-GUARD = updated_at_guard("updated", "created")
-REPAIR = Repair("updated", ("created", NOW))
 TABLE = "CREATE TABLE t (id bigint PRIMARY KEY, created timestamptz, updated timestamptz, note text)"
 FILLED = "INSERT INTO t SELECT g, '2024-01-01', '2024-01-02' FROM generate_series(1, 100) g"
 
@@ -63,56 +59,8 @@ def opened(url: str, table: str = "t", encodings: Any = "datetime", **how: Any) 
     return PostgresStore(url, table, encodings=encodings, **how)
 
 
-def catalogue(url: str) -> dict[str, list[Any]]:
-    """All that the server knows of what is not the ledger's; without what it forgets later by itself."""
-    not_ours = "NOT IN ('timestamp_guard_runs', 'timestamp_guard_changes', 'timestamp_guard_batches', 'timestamp_guard_quarantine')"
-    ours = f"conrelid::regclass::text {not_ours}"
-    return {
-        "columns": servers.sql(
-            url,
-            "SELECT attrelid::regclass::text, attname, attnotnull, atthasdef, attislocal, attinhcount, attisdropped FROM pg_attribute "
-            f"JOIN pg_class c ON c.oid = attrelid WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND relname {not_ours} "
-            "ORDER BY 1, attnum",
-        ),
-        "constraints": servers.sql(
-            url,
-            "SELECT conrelid::regclass::text, conname, contype, convalidated, conislocal, coninhcount, pg_get_constraintdef(oid) "
-            f"FROM pg_constraint WHERE connamespace = 'public'::regnamespace AND {ours} ORDER BY 1, 2",
-        ),
-        "triggers": servers.sql(
-            url,
-            "SELECT tgrelid::regclass::text, tgname, tgenabled, pg_get_triggerdef(oid) FROM pg_trigger ORDER BY 1, 2",
-        ),
-        "functions": servers.sql(
-            url,
-            "SELECT proname, prosrc, provolatile FROM pg_proc WHERE pronamespace = 'public'::regnamespace ORDER BY 1",
-        ),
-    }
-
-
-def accepted(user: Any, statement: str | bytes, values: Any = None) -> bool:
-    """Whether a write is taken; it is taken back."""
-    try:
-        with user.transaction(force_rollback=True):
-            user.execute(statement, values)
-    except psycopg.errors.IntegrityError:
-        return False
-    return True
-
-
 # -- what is enforced
 
-FIXED = (
-    present("updated") & in_order(EARLIEST, "updated") & in_order(Field("created") - timedelta(seconds=1), "updated")
-)
-CHAIN = present("updated") & in_order(EARLIEST, "created", "updated", datetime(2100, 1, 1, tzinfo=UTC))
-LOOSE = in_order("created", "updated") & present("created")
-MS = 1_700_000_000_000
-NEAR = st.one_of(
-    st.sampled_from([None, 0, -1, 1, 2**63 - 1, -(2**63), MS, MS + 1, MS - 1000, MS + 999, 946684800000, 946684799999]),
-    st.integers(MS - 3000, MS + 3000),
-    st.integers(-(2**63), 2**63 - 1),
-)
 DAYS = st.one_of(
     st.none(),
     st.datetimes(timezones=st.just(UTC)),
@@ -208,7 +156,7 @@ def test_cannot_be_enforced(url: str) -> None:
         "CREATE TABLE far (id bigint, updated timestamptz) PARTITION BY RANGE (id)",
         "CREATE FOREIGN TABLE further PARTITION OF far FOR VALUES FROM (0) TO (9) SERVER there",
     )
-    before = catalogue(url)
+    before = definitions(url)
     guard = present("updated")
     with opened(url) as store, pytest.raises(UsageError, match="other tables inherit from t: enforce each of them"):
         enforce(store, guard)
@@ -219,7 +167,7 @@ def test_cannot_be_enforced(url: str) -> None:
     with pytest.raises(UsageError, match="partition further is a foreign table: fill it where its rows are"):
         opened(url, "far")
 
-    assert before == catalogue(url)
+    assert before == definitions(url)
     assert [(None,)] == servers.sql(url, "SELECT to_regclass('timestamp_guard_runs')")
 
 
@@ -229,7 +177,7 @@ def test_domains(url: str) -> None:
     """
     servers.sql(url, "CREATE DOMAIN moment AS timestamptz CHECK (VALUE > '2010-01-01')", TABLE.replace("updated timestamptz", "updated moment"),
                 FILLED, "UPDATE t SET updated = NULL WHERE id < 4")  # fmt: skip
-    before = catalogue(url)
+    before = definitions(url)
     with opened(url) as store, servers.connect(url) as user:
         assert backfill(store, GUARD, REPAIR).ok
         assert enforce(store, GUARD, "updated").ok
@@ -239,7 +187,7 @@ def test_domains(url: str) -> None:
         assert accepted(user, "INSERT INTO t VALUES (1000, '2024-01-01', '2024-01-02')")
         assert 3 == rollback(store).counts.changed
 
-    assert before == catalogue(url)
+    assert before == definitions(url)
 
 
 # -- the way there and back
@@ -254,118 +202,21 @@ def test_back_exactly(url: str) -> None:
         "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'",
         "CREATE TRIGGER mine BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION f()",
     )  # fmt: skip
-    before = catalogue(url)
+    before = definitions(url)
     with opened(url) as store:
         done = enforce(store, GUARD, repair=REPAIR, keep_current=True, hold_now=True, keep_gate=True)
-        held = catalogue(url)
+        held = definitions(url)
         back = unenforce(store)
 
     assert done.ok
     assert before != held
     assert back.ok
-    assert before == catalogue(url)
+    assert before == definitions(url)
     ours = {row[1] for row in [*held["constraints"], *held["triggers"]]} - {
         row[1] for row in [*before["constraints"], *before["triggers"]]
     }
     assert ours
-    assert all(name.startswith("timestamp_guard_") and len(name.encode()) <= 63 for name in ours)
-
-
-def test_not_null_of_the_user(url: str) -> None:
-    """
-    A column that was NOT NULL before stays so when the enforcement is taken back.
-    """
-    servers.sql(url, TABLE, FILLED, "ALTER TABLE t ALTER updated SET NOT NULL")
-    before = catalogue(url)
-    with opened(url) as store:
-        assert enforce(store, GUARD, "updated").ok
-        assert unenforce(store).ok
-
-    assert before == catalogue(url)
-
-
-def test_twice(url: str) -> None:
-    """
-    The second time there is nothing to do, for either.
-    """
-    servers.sql(url, TABLE, FILLED)
-    with opened(url) as store:
-        first = enforce(store, GUARD, repair=REPAIR)
-        held = catalogue(url)
-        again = enforce(store, GUARD, repair=REPAIR)
-
-        assert first.made
-        assert (True, ()) == (again.ok, again.made)
-        assert held == catalogue(url)
-        assert unenforce(store).undone
-        assert (True, ()) == ((back := unenforce(store)).ok, back.undone)
-
-
-def test_otherwise(url: str) -> None:
-    """
-    Something else is not enforced on top.
-    """
-    servers.sql(url, TABLE, FILLED)
-    with opened(url) as store:
-        enforce(store, GUARD, "updated")
-
-        with pytest.raises(PlanChanged, match="unenforce it first"):
-            enforce(store, FIXED, "updated")
-
-
-class Killed(BaseException):
-    """What a process that is killed looks like from within: nothing after it is done."""
-
-
-def killed_at(number: int, act: Callable[[], object]) -> bool:
-    """Do something, and end it at the point of that number; whether it came so far."""
-    left = number
-
-    def hook(name: str) -> None:
-        nonlocal left
-        left -= 1
-        if left < 0:
-            raise Killed(name)
-
-    _faults.hook = hook
-    try:
-        act()
-    except Killed:
-        return True
-    finally:
-        _faults.hook = None
-    return False
-
-
-def test_killed_anywhere(url: str) -> None:
-    """
-    Killed between any two stages and called again, it ends the same; and so does its way back.
-    """
-    servers.sql(url, TABLE, FILLED)
-    before = catalogue(url)
-
-    def there() -> None:
-        with opened(url) as store:
-            assert enforce(store, GUARD, repair=REPAIR, keep_current=True).ok
-
-    def back() -> None:
-        with opened(url) as store:
-            unenforce(store)
-
-    there()
-    held = catalogue(url)
-    back()
-    for number in range(100):
-        if not killed_at(number, there):
-            break
-        there()
-        assert held == catalogue(url)
-        assert killed_at(number, back) or number > 4
-        back()
-        assert before == catalogue(url)
-    else:
-        raise AssertionError
-    assert number > 5
+    assert all(name.startswith("timestamp_guard_") and len(name) <= 63 for name in ours)
 
 
 def test_partitions(url: str) -> None:
@@ -380,7 +231,7 @@ def test_partitions(url: str) -> None:
         FILLED,
         "ALTER TABLE low ALTER updated SET NOT NULL",
     )
-    before = catalogue(url)
+    before = definitions(url)
     with opened(url) as store, servers.connect(url) as user:
         done = enforce(store, GUARD, repair=REPAIR)
         valid = servers.sql(
@@ -396,99 +247,10 @@ def test_partitions(url: str) -> None:
         assert enforce(store, GUARD, repair=REPAIR).made == ()
         unenforce(store)
 
-    assert before == catalogue(url)
-
-
-HOSTILE = ['we"ird', "o'clock", "per%cent %s", "a:b :c", "new\nline", "back\\slash", "$1 $$", "select", "ü" * 20]
-
-
-@pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_names(shared: str, name: str) -> None:
-    """
-    Names are names, whatever is in them.
-    """
-    said = '"' + name.replace('"', '""') + '"'
-    servers.sql(shared, "DROP TABLE IF EXISTS timestamp_guard_runs, timestamp_guard_batches, timestamp_guard_quarantine CASCADE",
-                f"DROP TABLE IF EXISTS {said}", f"CREATE TABLE {said} (id bigint PRIMARY KEY, created timestamptz, {said} timestamptz)",
-                f"INSERT INTO {said} VALUES (1, '2024-01-01', '2024-01-02')")  # fmt: skip
-    before = catalogue(shared)
-    repair = Repair(name, ("created", NOW))
-    with opened(shared, name) as store, servers.connect(shared) as user:
-        assert enforce(
-            store, updated_at_guard(name, "created"), repair=repair, keep_gate=True, keep_current=True, hold_now=True
-        ).ok
-        user.execute(f"INSERT INTO {said} VALUES (2, '2024-01-01')".encode())
-        assert [(T0,)] == user.execute(f"SELECT {said} FROM {said} WHERE id = 2".encode()).fetchall()
-        assert not accepted(user, f"INSERT INTO {said} VALUES (3, '2024-01-01', '1970-01-01')".encode())
-        assert unenforce(store).ok
-
-    assert before == catalogue(shared)
+    assert before == definitions(url)
 
 
 # -- rows that are in the way
-
-
-def test_in_the_way(url: str) -> None:
-    """
-    Rows that break the guard and are filled by no gate: they are counted, and nothing is made.
-    """
-    servers.sql(url, TABLE, FILLED, "UPDATE t SET updated = NULL WHERE id < 4")
-    before = catalogue(url)
-    with opened(url) as store:
-        done = enforce(store, GUARD, "updated")
-
-        assert not done.ok
-        assert 3 == done.broken
-        assert "3 records break what is to be enforced: run check and backfill first" in str(done)
-        assert before == catalogue(url)
-        assert [] == runs(store)
-
-
-def test_gate_first(url: str) -> None:
-    """
-    With a gate, new rows are held at once and old ones can be written, until a backfill fills them and they are proved.
-    """
-    servers.sql(url, TABLE, FILLED, "UPDATE t SET updated = NULL WHERE id < 4")
-    with opened(url) as store, servers.connect(url) as user:
-        first = enforce(store, GUARD, repair=REPAIR)
-
-        assert (False, ["gate", "check"]) == (first.ok, list(first.made))
-        user.execute("UPDATE t SET note = 'touched' WHERE id = 1")
-        assert [(T0,)] == user.execute("SELECT updated FROM t WHERE id = 1").fetchall()
-        assert not accepted(user, "INSERT INTO t VALUES (1000, '2024-01-01', '1999-01-01')")
-        assert backfill(store, GUARD, REPAIR).ok
-        assert enforce(store, GUARD, repair=REPAIR).ok
-        assert not accepted(user, "INSERT INTO t VALUES (1000, '2024-01-01', NULL)")
-
-
-def test_gate_would_hurt(url: str) -> None:
-    """
-    Where a row is broken in a way that no gate mends, a check would refuse every write to it: nothing is made.
-    """
-    servers.sql(
-        url,
-        TABLE,
-        FILLED,
-        "UPDATE t SET updated = '1999-01-01' WHERE id = 4",
-        "UPDATE t SET updated = NULL WHERE id = 5",
-    )
-    with opened(url) as store, servers.connect(url) as user:
-        done = enforce(store, GUARD, repair=REPAIR)
-
-        assert (False, 2, ()) == (done.ok, done.broken, done.made)
-        assert accepted(user, "UPDATE t SET note = 'x' WHERE id = 4")
-
-
-def test_gate_has_nothing_to_fill_with(url: str) -> None:
-    """
-    Where a row is null and no candidate of it holds, the gate would leave it null, and a check refuse every write to it.
-    """
-    servers.sql(url, TABLE, FILLED, "UPDATE t SET created = NULL, updated = NULL WHERE id = 4")
-    with opened(url) as store, servers.connect(url) as user:
-        done = enforce(store, GUARD, repair=Repair("updated", ("created",)))
-
-        assert (False, 1, ()) == (done.ok, done.broken, done.made)
-        assert accepted(user, "UPDATE t SET note = 'x' WHERE id = 4")
 
 
 def test_broken_meanwhile(url: str) -> None:
@@ -496,63 +258,19 @@ def test_broken_meanwhile(url: str) -> None:
     A row that is broken between the look and the check fails the proof, and then what was made is taken back.
     """
     servers.sql(url, TABLE, FILLED)
-    before = catalogue(url)
+    before = definitions(url)
 
     def hook(name: str) -> None:
         if name == "enforce: begun":
             servers.sql(url, "UPDATE t SET updated = '1999-01-01' WHERE id = 7")
 
     with opened(url) as store:
-        _faults.hook = hook
-        try:
+        with hooked(hook):
             done = enforce(store, GUARD, "updated")
-        finally:
-            _faults.hook = None
 
         assert (False, 1, ["check"]) == (done.ok, done.broken, list(done.undone))
-        assert before == catalogue(url)
+        assert before == definitions(url)
         assert [] == [run for run in runs(store) if run.ok]
-
-
-def test_report_only(url: str) -> None:
-    """
-    A report counts what would be refused, and touches nothing.
-    """
-    servers.sql(
-        url,
-        TABLE,
-        FILLED,
-        "UPDATE t SET updated = NULL WHERE id < 4",
-        "UPDATE t SET updated = created - interval '1 day' WHERE id = 9",
-    )
-    before = catalogue(url)
-    with opened(url, read_only=True) as store:
-        done = enforce(store, GUARD, "updated", report_only=True)
-
-    assert (False, 4) == (done.ok, done.broken)
-    assert {("null", "updated", None): 3, ("out_of_order", "updated", "created"): 1} == dict(done.faults)
-    assert before == catalogue(url)
-    assert [(None,)] == servers.sql(url, "SELECT to_regclass('timestamp_guard_runs')")
-
-
-def test_rollback_takes_it_back_first(url: str) -> None:
-    """
-    An enforcement would refuse the old values: so a rollback takes it back before them.
-    """
-    servers.sql(url, TABLE, FILLED, "UPDATE t SET updated = NULL WHERE id < 4")
-    before = catalogue(url)
-    with opened(url) as store:
-        backfill(store, GUARD, REPAIR)
-        done = enforce(store, GUARD, repair=REPAIR)
-        assert done.run is not None
-
-        with pytest.raises(UsageError, match="unenforce takes it back"):
-            rollback(store, done.run.id)
-        assert before != catalogue(url)
-        assert 3 == rollback(store).counts.changed
-
-    assert before == catalogue(url)
-    assert 3 == len(servers.sql(url, "SELECT 1 FROM t WHERE updated IS NULL"))
 
 
 # -- triggers
@@ -618,25 +336,6 @@ def test_numbers_by_the_clock(url: str, declared: str, encoding: str, ahead: str
         assert check(store, GUARD).ok
 
 
-def test_gate_takes_candidates_in_order(url: str) -> None:
-    """
-    The gate takes the first candidate with which the guard holds, and leaves what is there.
-    """
-    servers.sql(
-        url, "CREATE TABLE t (id bigint PRIMARY KEY, created timestamptz, seen timestamptz, updated timestamptz)"
-    )
-    repair = Repair("updated", ("seen", "created"))
-    with opened(url) as store, servers.connect(url) as user:
-        enforce(store, GUARD, repair=repair, keep_gate=True)
-        user.execute("INSERT INTO t VALUES (1, '2024-01-02', '2024-01-03', NULL), (2, '2024-01-02', '2024-01-01', NULL), "
-                     "(3, '2024-01-02', '2024-01-03', '2024-01-04')")  # fmt: skip
-
-        assert [(3,), (2,), (4,)] == user.execute(
-            "SELECT extract(day FROM updated AT TIME ZONE 'UTC')::int FROM t ORDER BY id"
-        ).fetchall()
-        assert not accepted(user, "INSERT INTO t VALUES (5, '2999-01-01', NULL, NULL)")
-
-
 def test_no_gate_to_keep(url: str) -> None:
     """
     Where no gate can be made, keeping one is not promised: by a trigger that could not copy a value as it is, or of nothing.
@@ -664,31 +363,6 @@ def test_readers_do_not_wait(url: str) -> None:
     """
     servers.sql(url, TABLE, FILLED)
 
-    def longest(act: Callable[[], object]) -> float:
-        waited = [0.0]
-        stop = threading.Event()
-
-        def read() -> None:
-            with servers.connect(url) as reader:
-                while not stop.is_set():
-                    began = time.monotonic()
-                    reader.execute("SELECT count(*) FROM t")
-                    waited.append(time.monotonic() - began)
-                    time.sleep(0.005)
-
-        with servers.connect(url) as holder:
-            holder.execute("BEGIN")
-            holder.execute("SELECT 1 FROM t")
-            threads = [threading.Thread(target=each) for each in (read, act)]
-            for thread in threads:
-                thread.start()
-            time.sleep(1.5)
-            holder.execute("COMMIT")
-            threads[1].join()
-            stop.set()
-            threads[0].join()
-        return max(waited)
-
     said: list[str] = []
 
     def ours() -> None:
@@ -699,8 +373,8 @@ def test_readers_do_not_wait(url: str) -> None:
         servers.sql(url, "ALTER TABLE t ALTER note SET NOT NULL")
 
     servers.sql(url, "UPDATE t SET note = ''")
-    theirs = longest(plain)
-    mine = longest(ours)
+    theirs = longest_read(url, plain)
+    mine = longest_read(url, ours)
 
     assert mine < 0.3  # 0.2, and a machine that is busy
     assert theirs > 1
@@ -827,11 +501,11 @@ def test_rows_are_read_beside_readers(url: str, made: Sequence[str], monkeypatch
 
     def finish(server: Server, statements: Sequence[str]) -> None:
         def ask(question: str) -> Any:
-            return server._connection.execute(question.encode()).fetchall()[0][0]
+            return server._connection.execute(question).fetchall()[0][0]
 
         before = ask(read)
         for statement in statements:
-            server._connection.execute(statement.encode())
+            server._connection.execute(statement)
         seen.append((ask(held), ask(read) - before))
         server._connection.execute("COMMIT")
 
@@ -857,12 +531,9 @@ def test_proved_for_good(url: str) -> None:
 
     with opened(url) as store, servers.connect(url) as reader:
         store.enforcing = lambda: PostgresEnforcing(store, Locks(old=0.1, budget=0.6))  # type: ignore[method-assign]
-        _faults.hook = hook
-        try:
+        with hooked(hook):
             with contextlib.suppress(StoreLocked):
                 enforce(store, GUARD, "updated")
-        finally:
-            _faults.hook = None
 
         assert {(True,)} == {
             *servers.sql(url, "SELECT convalidated FROM pg_constraint WHERE conname LIKE 'timestamp_guard%'")
@@ -876,7 +547,7 @@ def test_pooled(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     Whoever gets another backend for every transaction is enforced all the same.
     """
     servers.sql(url, TABLE, FILLED, "UPDATE t SET updated = NULL WHERE id < 4")
-    before = catalogue(url)
+    before = definitions(url)
     there = Server._there
 
     def pooled(server: Server) -> Any:
@@ -892,7 +563,7 @@ def test_pooled(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
         assert verify(store, GUARD, "updated", probe=True).ok
         assert 3 == rollback(store).counts.changed
 
-    assert before == catalogue(url)
+    assert before == definitions(url)
 
 
 def test_proof_lets_writers_write(url: str) -> None:

@@ -5,8 +5,6 @@ A table of SQLite that refuses by itself what the guard forbids; how it gets the
 import contextlib
 import sqlite3
 import time
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from timestamp_guard import (
-    Field,
     Guard,
     Repair,
-    _faults,
     backfill,
     enforce,
     enforcement,
-    in_order,
     open_store,
     present,
     runs,
@@ -33,14 +28,8 @@ from timestamp_guard.errors import StoreError, UsageError
 from timestamp_guard.predicate import violations
 from timestamp_guard.stores.sql import enforcing, rebuilding
 
-GUARD = updated_at_guard("updated", "created")
-EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
-FIXED = (
-    present("updated") & in_order(EARLIEST, "updated") & in_order(Field("created") - timedelta(seconds=1), "updated")
-)
-CHAIN = present("updated") & in_order(EARLIEST, "created", "updated", datetime(2100, 1, 1, tzinfo=UTC))
-LOOSE = in_order("created", "updated") & present("created")
-MS = 1_700_000_000_000
+from .enforced import CHAIN, FIXED, GUARD, LOOSE, MS, hooked, killed_at
+
 TABLE = "CREATE TABLE t (id INTEGER PRIMARY KEY, created INTEGER, updated INTEGER, note TEXT)"
 FILLED = f"INSERT INTO t SELECT value, {MS}, {MS + 1}, 'x' FROM generate_series"
 RICH = """CREATE TABLE "t" ( -- hand-made, with (
@@ -341,10 +330,6 @@ def test_hostile_names(path: Path, name: str, *, rebuild: bool) -> None:
     assert before == after
 
 
-class Killed(BaseException):
-    """What a process that is killed looks like from within."""
-
-
 @WAYS
 def test_killed_anywhere(path: Path, *, rebuild: bool) -> None:
     """
@@ -361,31 +346,15 @@ def test_killed_anywhere(path: Path, *, rebuild: bool) -> None:
         with opened(path) as store:
             unenforce(store)
 
-    def killed(number: int, act: Callable[[], None]) -> bool:
-        left = iter(range(number))
-
-        def hook(name: str) -> None:
-            if next(left, None) is None:
-                raise Killed(name)
-
-        _faults.hook = hook
-        try:
-            act()
-        except Killed:
-            return True
-        finally:
-            _faults.hook = None
-        return False
-
     there()
     held = schema(path)
     back()
     before = schema(path)
     number = 0
-    while killed(number, there):
+    while killed_at(number, there):
         there()
         assert held == schema(path)
-        killed(number, back)
+        killed_at(number, back)
         back()
         assert before == schema(path)
         number += 1
@@ -547,11 +516,8 @@ def test_broken_meanwhile(path: Path, *, rebuild: bool) -> None:
             sql(path, "UPDATE t SET updated = NULL WHERE id = 7")
 
     with opened(path) as store:
-        _faults.hook = hook
-        try:
+        with hooked(hook):
             done = enforce(store, GUARD, "updated", rebuild=rebuild)
-        finally:
-            _faults.hook = None
 
         assert (False, 1) == (done.ok, done.broken)
         assert before == schema(path)

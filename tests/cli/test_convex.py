@@ -70,7 +70,9 @@ class TestSchema:
         write(app, SOUND, OPTIONAL, BARE)
 
         assert 0 == cli("convex", "schema", "--table", "services").code
-        assert 1 == cli("convex", "schema", "--table", "services", "--table", "logs").code
+        said = cli("convex", "schema", "--table", "services", "--table", "logs")
+        assert 1 == said.code
+        assert said.out.startswith("schema.ts: 1 of 3 tables have updatedAt\n")
 
     def test_json(self, app: Path, cli: Cli) -> None:
         """

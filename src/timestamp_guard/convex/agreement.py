@@ -78,7 +78,8 @@ class Agreement:
 
     def __str__(self) -> str:
         names = ", ".join(self.fields)
-        lines = [f"{self.schema.file}: {len(self.tracked)} of {len(self.schema.tables)} tables have {names}"]
+        have = sum(any(_concerns(table, field) for field in self.fields) for table in self.tracked)
+        lines = [f"{self.schema.file}: {have} of {len(self.schema.tables)} tables have {names}"]
         width = max((len(table.name) for table in self.tracked), default=0)
         for table in self.tracked:
             place = f"{table.file}:{table.line}"

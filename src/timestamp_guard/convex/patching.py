@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from attrs import evolve
 
 from ..errors import UsageError
-from .schema import FieldType, Schema, Table, read_schema
+from .schema import FieldType, Schema, Table, functions_of, read_schema, schema_file
 from .typescript import Piece, find, read, text
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ __all__ = ["change", "stages"]
 STAGED: Final = (1, 47, 0)
 """The version of the package `convex` from which on a table can have a validator that is staged."""
 
+_LINE: Final = re.compile(r"[^\n]*\n|[^\n]+")
 _LEFT_OUT: Final = shutil.ignore_patterns("node_modules", "_generated")
 
 
@@ -47,16 +49,14 @@ def change(folder: Path, table: str, field: str, *, required: bool, kind: str = 
         return None
     if _says(there, field, required=required):
         return ""
-    base = folder if (folder / there.file).is_file() else folder / "convex"
+    base = functions_of(schema_file(folder))
     path = base / there.file
     if not path.is_file():
         return None
     edited = _edited(path, there, field, required=required, kind=kind)
     if edited is None or not _as_wanted(base, there, edited, before, field, required=required):
         return None
-    name = path.as_posix()
-    was, made = (each.splitlines(keepends=True) for each in (path.read_text("utf-8"), edited))
-    return "".join(difflib.unified_diff(was, made, f"a/{name}", f"b/{name}"))
+    return _patch(path, edited)
 
 
 def stages(folder: Path) -> bool:
@@ -70,6 +70,17 @@ def stages(folder: Path) -> bool:
     return False
 
 
+def _patch(path: Path, edited: bytes) -> str | None:
+    """The difference as git reads it, which knows no end of a line but the line feed; None where it is not all UTF-8."""
+    try:
+        was, made = (_LINE.findall(each.decode("utf-8")) for each in (path.read_bytes(), edited))
+    except UnicodeDecodeError:
+        return None
+    name = path.as_posix()
+    lines = difflib.unified_diff(was, made, f"a/{name}", f"b/{name}")
+    return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
+
+
 def _says(there: Table, field: str, *, required: bool) -> bool:
     """Whether a table has the field as it is wanted."""
     found = there.fields.get(field)
@@ -78,12 +89,12 @@ def _says(there: Table, field: str, *, required: bool) -> bool:
     return not required or (not found.optional and "null" not in found.kinds)
 
 
-def _as_wanted(base: Path, there: Table, edited: str, before: Schema, field: str, *, required: bool) -> bool:
+def _as_wanted(base: Path, there: Table, edited: bytes, before: Schema, field: str, *, required: bool) -> bool:
     """Whether the schema with the edited file is what is wanted, and otherwise what it was."""
     with tempfile.TemporaryDirectory() as place:
         copy = Path(place) / "convex"
-        shutil.copytree(base, copy, ignore=_LEFT_OUT)
-        (copy / there.file).write_text(edited, "utf-8")
+        shutil.copytree(base, copy, ignore=_LEFT_OUT, ignore_dangling_symlinks=True)
+        (copy / there.file).write_bytes(edited)
         try:
             after = read_schema(copy)
         except UsageError:
@@ -108,7 +119,7 @@ def _rest(schema: Schema, there: Table, field: str) -> dict[str, dict[str, Field
     }
 
 
-def _edited(path: Path, there: Table, field: str, *, required: bool, kind: str) -> str | None:
+def _edited(path: Path, there: Table, field: str, *, required: bool, kind: str) -> bytes | None:
     """The file with the change made; None where what to change does not stand in it literally."""
     module = read(path)
     calls = [each for each in find(Piece(module, module.root), "call_expression") if each.line == there.line]
@@ -149,19 +160,18 @@ def _required(value: Node) -> str | None:
     return None
 
 
-def _replaced(path: Path, node: Node, made: str) -> str:
+def _replaced(path: Path, node: Node, made: str) -> bytes:
     source, start = _source(path)
-    found = source[: start + node.start_byte] + made.encode() + source[start + node.end_byte :]
-    return found.decode("utf-8", "surrogateescape")
+    return source[: start + node.start_byte] + made.encode() + source[start + node.end_byte :]
 
 
-def _inserted(path: Path, last: Node, made: str) -> str:
+def _inserted(path: Path, last: Node, made: str) -> bytes:
     """The file with a member after the *last* one, on a line of its own where that has one."""
     source, start = _source(path)
-    alone = source[: start + last.start_byte].rpartition(b"\n")[2]
-    between = b",\n" + alone if not alone.strip() else b", "
-    found = source[: start + last.end_byte] + between + made.encode() + source[start + last.end_byte :]
-    return found.decode("utf-8", "surrogateescape")
+    before, feed, alone = source[: start + last.start_byte].rpartition(b"\n")
+    end = b"\r\n" if before.endswith(b"\r") else feed
+    between = b"," + end + alone if feed and not alone.strip() else b", "
+    return source[: start + last.end_byte] + between + made.encode() + source[start + last.end_byte :]
 
 
 def _source(path: Path) -> tuple[bytes, int]:
