@@ -21,7 +21,7 @@ from tests.convex_database import Limits
 from tests.convex_server import KEY, Deployment, deployment
 from timestamp_guard import NOW, Pace, Repair, Run, backfill, check, open_store, plan, rollback, runs, updated_at_guard
 from timestamp_guard.cli import main
-from timestamp_guard.errors import StoreError, StoreLocked, StoreReadOnly, UnknownName, UsageError
+from timestamp_guard.errors import StoreDamaged, StoreError, StoreLocked, StoreReadOnly, UnknownName, UsageError
 from timestamp_guard.ledger import freeze
 from timestamp_guard.stores import tables
 from timestamp_guard.stores.base import OpenStore, Probed
@@ -224,6 +224,55 @@ def test_one_record_that_cannot_be_read(server: Deployment) -> None:
         pytest.raises(StoreError, match="services of .* cannot be read: .*Too many bytes read"),
     ):
         store.fields()
+
+
+STRANGE: list[tuple[str, Any]] = [
+    ("_system/cli/tables", None),
+    ("_system/cli/tables", {"page": None, "isDone": True}),
+    ("_system/cli/tables", {"page": [{"name": 5.0}, {"name": "services"}], "isDone": True}),
+    ("_system/cli/tables", {"page": [{"name": "services"}], "isDone": False, "continueCursor": None}),
+    ("_system/frontend/getSchemas", []),
+    ("_system/frontend/getSchemas", {"active": "[" * 50_000}),
+    ("timestampGuard:page", None),
+    ("timestampGuard:page", {"documents": ["x"], "cursor": "", "done": True}),
+    ("timestampGuard:page", {"documents": [{"createdAt": THEN}], "cursor": "", "done": True}),
+    ("timestampGuard:page", {"documents": [], "done": False}),
+    ("timestampGuard:page", {"documents": [], "cursor": "the same", "done": False}),
+    ("timestampGuard:apply", None),
+    ("timestampGuard:apply", {"refused": None}),
+    ("timestampGuard:apply", {"refused": "doc00000001"}),
+    ("timestampGuard:apply", {"refused": [[]]}),
+    ("timestampGuard:apply", {"refused": ["of somebody else"]}),
+]
+
+
+@pytest.mark.parametrize(("path", "answer"), STRANGE)
+def test_strange_answers(server: Deployment, path: str, answer: Any) -> None:
+    """
+    A function that answers something else than was asked, as one of another release or one that somebody changed, ends
+    a run with its name: nothing is guessed, nothing is asked for ever, and nothing counts as made.
+    """
+    before = contents(server)
+    server.others = {path: ("mutation" if "apply" in path else "query", lambda *_: answer)}
+
+    with pytest.raises(StoreDamaged, match=f"{path} of 127.0.0.1.* answers"), opened(server) as store:
+        backfill(store, GUARD, REPAIR)
+    assert before == contents(server)
+
+    server.others = {}
+    with opened(server) as store:
+        assert 30 == backfill(store, GUARD, REPAIR).counts.changed
+
+
+def test_strange_probe(server: Deployment) -> None:
+    """
+    A probe that is answered with something else has shown nothing.
+    """
+    server.others = {"timestampGuard:refusesWithout": ("mutation", lambda *_: {"ok": "yes"})}
+
+    with opened(server) as store, pytest.raises(StoreDamaged, match="refusesWithout of .* answers"):
+        assert isinstance(store, Probed)
+        store.probe(GUARD, "updatedAt")
 
 
 def test_arguments(server: Deployment) -> None:

@@ -197,17 +197,13 @@ class OnlineStore(Stepwise):
             StoreError: they cannot try, as where there is no record to copy.
         """
         try:
-            without, having = (
-                self.deployment.mutation(f"{MODULE}:{name}", table=self.name)
-                for name in ("refusesWithout", "acceptsWith")
-            )
+            without, having = self._tried("refusesWithout"), self._tried("acceptsWith")
         except Refused as problem:
             if unguarded(problem):
                 raise self.table.read_only(problem) from None
             raise StoreError(f"{self.name} of {self.deployment} cannot be probed: {problem}") from None
         return Probe(
-            f"refused: {without['said']}" if without["ok"] else "accepted",
-            "accepted" if having["ok"] else f"refused: {having['said']}",
+            f"refused: {without[1]}" if without[0] else "accepted", "accepted" if having[0] else f"refused: {having[1]}"
         )
 
     def wanting(self, field: str, *, required: bool) -> str | None:
@@ -252,6 +248,15 @@ class OnlineStore(Stepwise):
         self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _tried(self, name: str) -> tuple[bool, str]:
+        """Whether a trial went as it should, and what the deployment says of it."""
+        function = f"{MODULE}:{name}"
+        said = self.deployment.mutation(function, table=self.name)
+        with self.deployment.understood(function):
+            if type(said["ok"]) is not bool:
+                raise TypeError(said["ok"])
+            return said["ok"], said["said"]
 
     def _opened(self) -> Ledger:
         """The ledger; where it is only read and there is none, an empty one."""

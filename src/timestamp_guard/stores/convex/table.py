@@ -19,12 +19,16 @@ from ...instants import ABSENT, Encodings, Raw
 from ...ledger import Run
 from ..base import Change, Cursor, Key, Page, Record
 from .http import Conflict, Deployment, Refused, Unfound
+from .live import moved
 from .wire import encoded, text
 
 __all__ = ["LARGEST", "MODULE", "OnlineTable", "unguarded"]
 
 MODULE: Final = "timestampGuard"
 """The module of the functions that are called: `convex/timestampGuard.ts`."""
+
+DATA: Final = "_system/cli/tableData"
+"""What reads without them."""
 
 LARGEST: Final = 1_000
 """How many records are read or written at a time: a transaction may scan 32,000 and write 16,000."""
@@ -185,10 +189,13 @@ class OnlineTable:
                 self._learnt.deployed = False
             else:
                 self._learnt.deployed = True
-                return _paged(said["documents"], None if said["done"] else ["page", said["cursor"]])
-        options = {"cursor": cursor if by == "tableData" else None, "numItems": float(size)}
-        said = self.deployment.query("_system/cli/tableData", table=self.name, order="asc", paginationOpts=options)
-        return _paged(said["page"], None if said["isDone"] else ["tableData", said["continueCursor"]])
+                with self.deployment.understood(f"{MODULE}:page"):
+                    return _paged(said["documents"], None if said["done"] else ["page", moved(cursor, said["cursor"])])
+        start = cursor if by == "tableData" else None
+        options = {"cursor": start, "numItems": float(size)}
+        said = self.deployment.query(DATA, table=self.name, order="asc", paginationOpts=options)
+        with self.deployment.understood(DATA):
+            return _paged(said["page"], None if said["isDone"] else ["tableData", moved(start, said["continueCursor"])])
 
     def _batch(self, changes: Sequence[Change]) -> list[Change]:
         """As many as one call can be about: of one field, and no record twice, for it says by its id what was refused."""
@@ -205,14 +212,20 @@ class OnlineTable:
 
     def _apply(self, batch: Sequence[Change]) -> set[Key]:
         """The keys of those that were refused."""
+        function = f"{MODULE}:rollback" if self.back else f"{MODULE}:apply"
         said = self.deployment.mutation(
-            f"{MODULE}:rollback" if self.back else f"{MODULE}:apply",
+            function,
             table=self.name,
             field=batch[0].field,
             run=self.run,
             changes=[self._said(change) for change in batch],
         )
-        return set(said["refused"])
+        with self.deployment.understood(function):
+            refused: list[Key] = said["refused"]
+            if type(refused) is not list or not {change.key for change in batch}.issuperset(refused):
+                msg = f"refused are {refused!r}, wanted those that were asked for"
+                raise ValueError(msg)
+            return set(refused)
 
     def _said(self, change: Change) -> dict[str, Any]:
         """A change as it was made, which `rollback` turns round by itself."""
@@ -226,7 +239,11 @@ def unguarded(problem: Exception) -> bool:
 
 
 def _paged(documents: Sequence[Record], after: Cursor) -> Page:
-    return Page([(each["_id"], each) for each in documents], after)
+    found = [(each["_id"], each) for each in documents]
+    if not all(isinstance(key, str) for key, _ in found):
+        msg = "a document has an _id that is no text"
+        raise TypeError(msg)
+    return Page(found, after)
 
 
 def _optional(raw: Raw) -> dict[str, Raw]:
