@@ -597,6 +597,70 @@ def test_lines(tmp_path: Path, text: str, said: str) -> None:
         check(store, GUARD, now=NOW)
 
 
+@pytest.mark.parametrize("value", ['{"$bytes":"é"}', '{"$float":"é"}', '{"$integer":"é"}', '{"$float":"AAAA"}'])
+def test_special_values_that_are_none(tmp_path: Path, value: str) -> None:
+    """
+    An object that stands for no value is one like others: a field that holds it is of the wrong type, and is not touched.
+    """
+    text = f'{{"_id":"{document_id(0)}","_creationTime":{T},"updatedAt":{value}}}\n'
+    path = snapshot(tmp_path / "s.zip", {"services": (text, '"uniform"\n')})
+
+    with opened(path) as store:
+        assert {"wrong_type"} == {each.violation.code for each in violations(store, GUARD, now=NOW)}
+    assert 0 == fill(path).counts.changed
+    assert text.encode() == members(path)["services/documents.jsonl"]
+
+
+@pytest.mark.parametrize("said", ['"uniform"\n', '"{\\"updatedAt\\": unknown}"\n', None])
+@pytest.mark.parametrize("depth", [900, 100_000])
+def test_deep_values(tmp_path: Path, said: str | None, depth: int) -> None:
+    """
+    A document that is nested deeper than any of Convex can be is refused, with its place.
+    """
+    deep = "[" * depth + '{"$float":"AAAAAAAA8H8="}' + "]" * depth
+    text = f'{{"_id":"{document_id(0)}"}}\n{{"_id":"{document_id(1)}","updatedAt":{deep}}}\n'
+    path = snapshot(tmp_path / "s.zip", {"services": (text, said)})
+
+    with opened(path) as store, pytest.raises(StoreDamaged, match="line 2, column 1: .*not nested so deeply"):
+        check(store, GUARD, now=NOW)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"name":"services","id":1e400}',
+        '{"name":null,"id":10001}',
+        '{"name":"services"}',
+        "[]",
+        "[" * 100_000,
+        "\ufffe",
+    ],
+)
+def test_lists_that_are_none(tmp_path: Path, line: str) -> None:
+    """
+    What is no list of tables is refused.
+    """
+    others = {"_tables/documents.jsonl": (line + "\n").encode()}
+    path = snapshot(tmp_path / "s.zip", {"services": ("", '"uniform"\n')}, numbered=False, others=others)
+
+    with pytest.raises(StoreDamaged, match="is no list of tables and their numbers"):
+        opened(path)
+
+
+@pytest.mark.parametrize(
+    "line", ["[" * 100_000, '{"a":5}', '{"a":"int64"}', '{"a":["int64"]}', '[["a",5]]', '{"a":null}', "5"]
+)
+def test_words_on_documents_that_are_none(tmp_path: Path, line: str) -> None:
+    """
+    What an older form says of single documents decides what their text stands for, so it must be readable.
+    """
+    said = json.dumps('{"_id": "<services>", "updatedAt": unknown}') + "\n" + line + "\n"
+    path = snapshot(tmp_path / "s.zip", {"services": ('{"_id":"a","updatedAt":"12"}\n', said)})
+
+    with pytest.raises(StoreDamaged, match="says nothing of how its documents are written"):
+        opened(path)
+
+
 def test_crlf(tmp_path: Path) -> None:
     """
     Lines that end as on Windows stay so.
