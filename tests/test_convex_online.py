@@ -275,6 +275,24 @@ def test_strange_probe(server: Deployment) -> None:
         store.probe(GUARD, "updatedAt")
 
 
+@pytest.mark.parametrize("name", ["meta.updatedAt", r"a\.b"])
+def test_fields_in_objects(server: Deployment, name: str) -> None:
+    """
+    A field in an object cannot be compared and set by the functions: it is refused, and no field of that name is made.
+    """
+    for each in server.database.tables["services"].values():
+        each["meta"] = {"updatedAt": THEN}
+    before = contents(server)
+
+    guard = updated_at_guard(name, "createdAt")
+    with opened(server) as store:
+        with pytest.raises(UsageError, match="have it filled in a snapshot"):
+            check(store, guard)
+        with pytest.raises(UsageError, match="have it filled in a snapshot"):
+            backfill(store, guard, Repair(name, ("createdAt",)))
+    assert before == contents(server)
+
+
 def test_arguments(server: Deployment) -> None:
     """
     Old values that are long are sent in several calls.

@@ -14,10 +14,11 @@ from typing import Any, Final
 
 from attrs import Factory, define, evolve, frozen
 
-from ...errors import StoreError, StoreReadOnly
+from ...errors import StoreError, StoreReadOnly, UsageError
 from ...instants import ABSENT, Encodings, Raw
 from ...ledger import Run
 from ..base import Change, Cursor, Key, Page, Record
+from ..json.splice import path_of
 from .http import Conflict, Deployment, Refused, Unfound
 from .live import moved
 from .wire import encoded, text
@@ -82,7 +83,19 @@ class OnlineTable:
     _learnt: _Learnt = Factory(_Learnt)
 
     def reading(self, fields: Sequence[str] | None, run: Run | None = None, *, back: bool = False) -> OnlineTable:
-        """The same table, of which only *fields* are read, for that run."""
+        """
+        The same table, of which only *fields* are read, for that run.
+
+        Raises:
+            UsageError: one of them is in an object, which is compared and set as a whole.
+        """
+        for name in fields or ():
+            if path_of(name) != (name,):
+                msg = (
+                    f"{name} of {self.name} is no field of the records themselves, and {MODULE}:apply sets only those: have "
+                    f"it filled in a snapshot, as npx convex export makes one"
+                )
+                raise UsageError(msg)
         names = None if fields is None else tuple(fields)
         return evolve(self, fields=names, run="" if run is None else str(run.id), back=back)
 
