@@ -9,7 +9,7 @@ import random
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.convex_database import Limits
+from tests.convex_database import Limits, Thrown, Transaction, page
 from tests.convex_server import KEY, Deployment, deployment
 from timestamp_guard import NOW, Pace, Repair, Run, backfill, check, open_store, plan, rollback, runs, updated_at_guard
 from timestamp_guard.cli import main
@@ -211,6 +211,36 @@ def test_limits(server: Deployment) -> None:
         assert rollback(store).ok
     assert before == contents(server)
     assert len(server.calls) < 160
+
+
+def test_deployed_anew(server: Deployment) -> None:
+    """
+    Functions that were deployed anew know no cursor from before: a run begins again at once, for a smaller page would be
+    no better.
+    """
+    before, wanted, begun = contents(server), filled(server), [0]
+    deployments, failed = [0], [0]
+
+    def read(tx: Transaction, args: Mapping[str, Any]) -> Any:
+        since, _, cursor = (args["cursor"] or f"{deployments[0]} null").partition(" ")
+        if since != str(deployments[0]):
+            failed[0] += 1
+            raise Thrown("Uncaught Error: InvalidCursor: it looks like this cursor is from a different query.")
+        found = page(tx, {**args, "cursor": None if cursor == "null" else cursor})
+        return {**found, "cursor": f"{deployments[0]} {found['cursor']}"}
+
+    def deploy(path: str) -> None:
+        begun[0] += path == "timestampGuard:apply"
+        deployments[0] = int(begun[0] > 3)
+
+    server.others, server.trouble = {"timestampGuard:page": ("query", read)}, deploy
+    with opened(server) as store:
+        run = backfill(store, GUARD, REPAIR, pace=Pace(target=0.0, start=4))
+        assert ("complete", 30, 0) == (run.status, run.counts.changed, run.counts.refused)
+        assert wanted == contents(server)
+        assert rollback(store).ok
+    assert before == contents(server)
+    assert (1, 1) == (deployments[0], failed[0])
 
 
 def test_one_record_that_cannot_be_read(server: Deployment) -> None:

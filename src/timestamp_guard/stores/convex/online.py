@@ -22,7 +22,7 @@ from ..base import Assessment, Change, Clock, Probe, Record, Step, Survey, pages
 from .http import Address, Deployment, Refused, Unfound
 from .live import Live
 from .live import tables as listed
-from .table import LARGEST, MODULE, OnlineTable, unguarded
+from .table import LARGEST, MODULE, MOVED, OnlineTable, unguarded
 
 __all__ = ["OnlineStore", "tables"]
 
@@ -158,7 +158,7 @@ class OnlineStore(Stepwise):
         try:
             return driven.step(self._typed(job), run, clock, limit)
         except StoreError as problem:
-            if run.cursor is None or "InvalidCursor" not in str(problem):
+            if run.cursor is None or MOVED not in str(problem):
                 raise
         # The functions were deployed anew, and read in another way now: what is sound already is passed over.
         return driven.step(self._typed(job), evolve(run, cursor=None), clock, limit)

@@ -23,7 +23,7 @@ from .http import Conflict, Deployment, Refused, Unfound
 from .live import moved
 from .wire import encoded, text
 
-__all__ = ["LARGEST", "MODULE", "OnlineTable", "unguarded"]
+__all__ = ["LARGEST", "MODULE", "MOVED", "OnlineTable", "unguarded"]
 
 MODULE: Final = "timestampGuard"
 """The module of the functions that are called: `convex/timestampGuard.ts`."""
@@ -33,6 +33,9 @@ DATA: Final = "_system/cli/tableData"
 
 LARGEST: Final = 1_000
 """How many records are read or written at a time: a transaction may scan 32,000 and write 16,000."""
+
+MOVED: Final = "InvalidCursor"
+"""What is said of a cursor where the functions were deployed anew: it is none of theirs."""
 
 BYTES: Final = 2**20
 """How much is sent at a time: arguments may be five times as long."""
@@ -106,7 +109,7 @@ class OnlineTable:
             try:
                 page = self._page(after, size)
             except Refused as problem:
-                if size == 1:
+                if size == 1 or MOVED in str(problem):
                     msg = f"{self.name} of {self.deployment} cannot be read: {problem}"
                     raise StoreError(msg) from None
                 _log.info("%s: a page of %s was too much (%s)", self.name, size, problem)
