@@ -42,13 +42,16 @@ class Deployment:
     A server and its database.
 
     *trouble* is asked for every request, by its path, what is to happen: None, a status with its code, `cut` (nothing
-    is done), `cut after` (all is done, and nobody hears of it), `twice`, `garbage` or a number of seconds to wait.
+    is done), `cut after` (all is done, and nobody hears of it), `twice`, `garbage`, a number of seconds to wait, or the
+    bytes of an answer. *others* are functions in the place of those that would be there.
     """
 
     database: Database = Factory(Database)
     key: str = KEY
     deployed: bool = True
     trouble: Callable[[str], Any] = lambda _: None
+    others: Mapping[str, tuple[str, Function]] = Factory(dict)
+    retry_after: str | None = None
     latency: float = 0.0
     ahead: float = 0.0
     """By how many seconds its clock is ahead of this machine's."""
@@ -83,7 +86,7 @@ class Deployment:
         self._server.server_close()
 
     def function(self, path: str, kind: str, *, admin: bool) -> Function:
-        known = {**APP, **(SYSTEM if admin else {}), **(MODULE if admin and self.deployed else {})}
+        known = {**APP, **(SYSTEM if admin else {}), **(MODULE if admin and self.deployed else {}), **self.others}
         if path not in known:
             raise Thrown(
                 f"Could not find public function for '{path}'. Did you forget to run `npx convex dev` or `npx convex deploy`?"
@@ -167,6 +170,9 @@ class _Handler(BaseHTTPRequestHandler):
         if trouble == "cut":
             self.cut()
             return
+        if isinstance(trouble, bytes):
+            self.answer(200, trouble.decode())
+            return
         if trouble == "garbage":
             self.answer(200, "<html>no JSON</html>")
             return
@@ -214,6 +220,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
+        if status >= 400 and self.deployment.retry_after is not None:
+            self.send_header("Retry-After", self.deployment.retry_after)
         self.end_headers()
         self.wfile.write(body)
 

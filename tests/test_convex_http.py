@@ -306,6 +306,59 @@ def test_garbage(server: Deployment) -> None:
     asked.close()
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"[]",
+        b"null",
+        b'{"status":"success"}',
+        b'{"status":"error","errorMessage":null}',
+        b'{"status":"error","errorMessage":{"a":1}}',
+        b'{"status":"success","value":{"$integer":"AA"}}',
+        b'{"status":"success","value":1' + b"0" * 400 + b"}",
+        b"[" * 100_000,
+    ],
+)
+def test_no_answer_of_convex(server: Deployment, answer: bytes) -> None:
+    """
+    JSON that is no answer of Convex is no answer either.
+    """
+    server.trouble = lambda _: answer
+    asked = client(server)
+
+    with pytest.raises(StoreDamaged, match="does not answer like a deployment of Convex"):
+        asked.query("app:echo")
+    asked.close()
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_errors_without_a_code(server: Deployment, status: int) -> None:
+    """
+    What stands between, and says errors in its own way, is understood by its status.
+    """
+    server.trouble = lambda _: (status, None)
+    asked = client(server)
+
+    with pytest.raises(StoreError, match=rf"does not take the key \({status}\)"):
+        asked.query("app:echo")
+    asked.close()
+
+
+@pytest.mark.parametrize("said", ["nan", "-5", "soon", "Wed, 21 Oct 2026 07:28:00 GMT", ""])
+def test_odd_waits(server: Deployment, said: str) -> None:
+    """
+    A wait that cannot be meant is not waited for: our own is.
+    """
+    waits: list[float] = []
+    troubles = iter([(503, "Overloaded")])
+    server.trouble, server.retry_after = lambda _: next(troubles, None), said
+    asked = client(server, sleep=waits.append, chance=lambda: 0.5)
+
+    assert 3.0 == asked.query("app:echo", value=3.0)
+    assert [0.05] == waits
+    asked.close()
+
+
 def test_nobody_there() -> None:
     """
     Where nothing ever answered, the address is doubted at once.

@@ -9,7 +9,7 @@ import random
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.convex_database import Limits
+from tests.convex_database import Limits, Thrown, Transaction, page
 from tests.convex_server import KEY, Deployment, deployment
 from timestamp_guard import NOW, Pace, Repair, Run, backfill, check, open_store, plan, rollback, runs, updated_at_guard
 from timestamp_guard.cli import main
-from timestamp_guard.errors import StoreError, StoreLocked, StoreReadOnly, UnknownName, UsageError
+from timestamp_guard.errors import StoreDamaged, StoreError, StoreLocked, StoreReadOnly, UnknownName, UsageError
 from timestamp_guard.ledger import freeze
 from timestamp_guard.stores import tables
 from timestamp_guard.stores.base import OpenStore, Probed
@@ -213,6 +213,36 @@ def test_limits(server: Deployment) -> None:
     assert len(server.calls) < 160
 
 
+def test_deployed_anew(server: Deployment) -> None:
+    """
+    Functions that were deployed anew know no cursor from before: a run begins again at once, for a smaller page would be
+    no better.
+    """
+    before, wanted, begun = contents(server), filled(server), [0]
+    deployments, failed = [0], [0]
+
+    def read(tx: Transaction, args: Mapping[str, Any]) -> Any:
+        since, _, cursor = (args["cursor"] or f"{deployments[0]} null").partition(" ")
+        if since != str(deployments[0]):
+            failed[0] += 1
+            raise Thrown("Uncaught Error: InvalidCursor: it looks like this cursor is from a different query.")
+        found = page(tx, {**args, "cursor": None if cursor == "null" else cursor})
+        return {**found, "cursor": f"{deployments[0]} {found['cursor']}"}
+
+    def deploy(path: str) -> None:
+        begun[0] += path == "timestampGuard:apply"
+        deployments[0] = int(begun[0] > 3)
+
+    server.others, server.trouble = {"timestampGuard:page": ("query", read)}, deploy
+    with opened(server) as store:
+        run = backfill(store, GUARD, REPAIR, pace=Pace(target=0.0, start=4))
+        assert ("complete", 30, 0) == (run.status, run.counts.changed, run.counts.refused)
+        assert wanted == contents(server)
+        assert rollback(store).ok
+    assert before == contents(server)
+    assert (1, 1) == (deployments[0], failed[0])
+
+
 def test_one_record_that_cannot_be_read(server: Deployment) -> None:
     """
     A record that no transaction can read ends a check, and says why.
@@ -224,6 +254,73 @@ def test_one_record_that_cannot_be_read(server: Deployment) -> None:
         pytest.raises(StoreError, match="services of .* cannot be read: .*Too many bytes read"),
     ):
         store.fields()
+
+
+STRANGE: list[tuple[str, Any]] = [
+    ("_system/cli/tables", None),
+    ("_system/cli/tables", {"page": None, "isDone": True}),
+    ("_system/cli/tables", {"page": [{"name": 5.0}, {"name": "services"}], "isDone": True}),
+    ("_system/cli/tables", {"page": [{"name": "services"}], "isDone": False, "continueCursor": None}),
+    ("_system/frontend/getSchemas", []),
+    ("_system/frontend/getSchemas", {"active": "[" * 50_000}),
+    ("timestampGuard:page", None),
+    ("timestampGuard:page", {"documents": ["x"], "cursor": "", "done": True}),
+    ("timestampGuard:page", {"documents": [{"createdAt": THEN}], "cursor": "", "done": True}),
+    ("timestampGuard:page", {"documents": [], "done": False}),
+    ("timestampGuard:page", {"documents": [], "cursor": "the same", "done": False}),
+    ("timestampGuard:apply", None),
+    ("timestampGuard:apply", {"refused": None}),
+    ("timestampGuard:apply", {"refused": "doc00000001"}),
+    ("timestampGuard:apply", {"refused": [[]]}),
+    ("timestampGuard:apply", {"refused": ["of somebody else"]}),
+]
+
+
+@pytest.mark.parametrize(("path", "answer"), STRANGE)
+def test_strange_answers(server: Deployment, path: str, answer: Any) -> None:
+    """
+    A function that answers something else than was asked, as one of another release or one that somebody changed, ends
+    a run with its name: nothing is guessed, nothing is asked for ever, and nothing counts as made.
+    """
+    before = contents(server)
+    server.others = {path: ("mutation" if "apply" in path else "query", lambda *_: answer)}
+
+    with pytest.raises(StoreDamaged, match=f"{path} of 127.0.0.1.* answers"), opened(server) as store:
+        backfill(store, GUARD, REPAIR)
+    assert before == contents(server)
+
+    server.others = {}
+    with opened(server) as store:
+        assert 30 == backfill(store, GUARD, REPAIR).counts.changed
+
+
+def test_strange_probe(server: Deployment) -> None:
+    """
+    A probe that is answered with something else has shown nothing.
+    """
+    server.others = {"timestampGuard:refusesWithout": ("mutation", lambda *_: {"ok": "yes"})}
+
+    with opened(server) as store, pytest.raises(StoreDamaged, match="refusesWithout of .* answers"):
+        assert isinstance(store, Probed)
+        store.probe(GUARD, "updatedAt")
+
+
+@pytest.mark.parametrize("name", ["meta.updatedAt", r"a\.b"])
+def test_fields_in_objects(server: Deployment, name: str) -> None:
+    """
+    A field in an object cannot be compared and set by the functions: it is refused, and no field of that name is made.
+    """
+    for each in server.database.tables["services"].values():
+        each["meta"] = {"updatedAt": THEN}
+    before = contents(server)
+
+    guard = updated_at_guard(name, "createdAt")
+    with opened(server) as store:
+        with pytest.raises(UsageError, match="have it filled in a snapshot"):
+            check(store, guard)
+        with pytest.raises(UsageError, match="have it filled in a snapshot"):
+            backfill(store, guard, Repair(name, ("createdAt",)))
+    assert before == contents(server)
 
 
 def test_arguments(server: Deployment) -> None:

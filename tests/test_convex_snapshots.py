@@ -571,6 +571,48 @@ def test_bad(tmp_path: Path, name: str) -> None:
         assert before == path.read_bytes()
 
 
+def test_members_in_each_other(tmp_path: Path) -> None:
+    """
+    A member whose bytes are a part of another's is not written, or the other would not be what it was.
+    """
+    inner, path = made(tmp_path / "inner.zip", compression=zipfile.ZIP_STORED), tmp_path / "s.zip"
+    with zipfile.ZipFile(path, "w") as outer, zipfile.ZipFile(inner) as zipped:
+        outer.writestr("_storage/inner.zip", inner.read_bytes())
+        outer.writestr("left", bytes(9_000))
+        del outer.filelist[-1]
+        for each in zipped.infolist():
+            each.header_offset += 30 + len("_storage/inner.zip")
+            outer.filelist.append(each)
+    before = path.read_bytes()
+
+    with pytest.raises(StoreDamaged, match="_storage/inner.zip and services/documents.jsonl lie in each other"):
+        fill(path)
+    assert before == path.read_bytes()
+    assert [] == [each.name for each in (tmp_path / "s.zip.timestamp-guard").glob("*.new")]
+
+
+def test_told_before_and_after(tmp_path: Path) -> None:
+    """
+    Where the size of a member is said before it, after it and in the directory, all three say the new one.
+    """
+    path = made(tmp_path / "s.zip")
+    with zipfile.ZipFile(path) as zipped:
+        was = zipped.getinfo("services/documents.jsonl")
+    data = bytearray(path.read_bytes())
+    struct.pack_into("<3L", data, was.header_offset + 14, was.CRC, was.compress_size, was.file_size)
+    path.write_bytes(data)
+
+    fill(path)
+    with zipfile.ZipFile(path) as zipped:
+        now = zipped.getinfo("services/documents.jsonl")
+    head = struct.unpack_from("<3L", path.read_bytes(), now.header_offset + 14)
+    assert (now.CRC, now.compress_size, now.file_size) == head
+    assert was.file_size < now.file_size
+
+    take_back(path)
+    assert bytes(data) == path.read_bytes()
+
+
 def test_missing(tmp_path: Path) -> None:
     """
     A snapshot that is not there is told of with what makes one.
@@ -595,6 +637,70 @@ def test_lines(tmp_path: Path, text: str, said: str) -> None:
     path = snapshot(tmp_path / "s.zip", {"services": (text, '"uniform"\n')}, numbered=False)
     with opened(path) as store, pytest.raises(StoreDamaged, match=said):
         check(store, GUARD, now=NOW)
+
+
+@pytest.mark.parametrize("value", ['{"$bytes":"é"}', '{"$float":"é"}', '{"$integer":"é"}', '{"$float":"AAAA"}'])
+def test_special_values_that_are_none(tmp_path: Path, value: str) -> None:
+    """
+    An object that stands for no value is one like others: a field that holds it is of the wrong type, and is not touched.
+    """
+    text = f'{{"_id":"{document_id(0)}","_creationTime":{T},"updatedAt":{value}}}\n'
+    path = snapshot(tmp_path / "s.zip", {"services": (text, '"uniform"\n')})
+
+    with opened(path) as store:
+        assert {"wrong_type"} == {each.violation.code for each in violations(store, GUARD, now=NOW)}
+    assert 0 == fill(path).counts.changed
+    assert text.encode() == members(path)["services/documents.jsonl"]
+
+
+@pytest.mark.parametrize("said", ['"uniform"\n', '"{\\"updatedAt\\": unknown}"\n', None])
+@pytest.mark.parametrize("depth", [900, 100_000])
+def test_deep_values(tmp_path: Path, said: str | None, depth: int) -> None:
+    """
+    A document that is nested deeper than any of Convex can be is refused, with its place.
+    """
+    deep = "[" * depth + '{"$float":"AAAAAAAA8H8="}' + "]" * depth
+    text = f'{{"_id":"{document_id(0)}"}}\n{{"_id":"{document_id(1)}","updatedAt":{deep}}}\n'
+    path = snapshot(tmp_path / "s.zip", {"services": (text, said)})
+
+    with opened(path) as store, pytest.raises(StoreDamaged, match="line 2, column 1: .*not nested so deeply"):
+        check(store, GUARD, now=NOW)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"name":"services","id":1e400}',
+        '{"name":null,"id":10001}',
+        '{"name":"services"}',
+        "[]",
+        "[" * 100_000,
+        "\ufffe",
+    ],
+)
+def test_lists_that_are_none(tmp_path: Path, line: str) -> None:
+    """
+    What is no list of tables is refused.
+    """
+    others = {"_tables/documents.jsonl": (line + "\n").encode()}
+    path = snapshot(tmp_path / "s.zip", {"services": ("", '"uniform"\n')}, numbered=False, others=others)
+
+    with pytest.raises(StoreDamaged, match="is no list of tables and their numbers"):
+        opened(path)
+
+
+@pytest.mark.parametrize(
+    "line", ["[" * 100_000, '{"a":5}', '{"a":"int64"}', '{"a":["int64"]}', '[["a",5]]', '{"a":null}', "5"]
+)
+def test_words_on_documents_that_are_none(tmp_path: Path, line: str) -> None:
+    """
+    What an older form says of single documents decides what their text stands for, so it must be readable.
+    """
+    said = json.dumps('{"_id": "<services>", "updatedAt": unknown}') + "\n" + line + "\n"
+    path = snapshot(tmp_path / "s.zip", {"services": ('{"_id":"a","updatedAt":"12"}\n', said)})
+
+    with pytest.raises(StoreDamaged, match="says nothing of how its documents are written"):
+        opened(path)
 
 
 def test_crlf(tmp_path: Path) -> None:
@@ -841,6 +947,48 @@ def test_zip64(tmp_path: Path) -> None:
 
 
 # -- parts ------------------------------------------------------------------------------------------------------
+
+
+def test_beside_a_part(tmp_path: Path) -> None:
+    """
+    A ZIP of the changed tables takes no name from another file.
+    """
+    path = made(tmp_path / "s.zip")
+    fill(path)
+    other = tmp_path / "changed.zip.part"
+    other.write_bytes(b"of somebody else")
+
+    with opened(path) as store:
+        assert ["services"] == store.part(tmp_path / "changed.zip")
+    assert b"of somebody else" == other.read_bytes()
+    assert ["changed.zip", "changed.zip.part"] == sorted(each.name for each in tmp_path.glob("changed*"))
+
+
+@pytest.mark.parametrize("inside", ["backup", "services/backup", "../again/backup"])
+def test_backup_in_itself(tmp_path: Path, inside: str) -> None:
+    """
+    A folder is not copied into itself: it would be a snapshot with another in it, or have no end.
+    """
+    place = unpacked(made(tmp_path / "s.zip"), tmp_path / "snapshot")
+    (tmp_path / "again").symlink_to(place)
+    before = members(place)
+
+    with opened(place) as store, pytest.raises(UsageError, match="is in the snapshot itself"):
+        store.backup(place / inside)
+    assert before == members(place)
+
+
+def test_backup_cut_short(tmp_path: Path) -> None:
+    """
+    A backup of a folder that could not be made is not there, so that nobody takes it for one.
+    """
+    place = unpacked(made(tmp_path / "s.zip"), tmp_path / "snapshot")
+    (place / "_storage").mkdir()
+    (place / "_storage" / "away").symlink_to("nowhere")
+
+    with opened(place) as store, pytest.raises(StoreError):
+        store.backup(tmp_path / "backup")
+    assert ["s.zip", "snapshot"] == sorted(each.name for each in tmp_path.iterdir() if "guard" not in each.name)
 
 
 def test_part(tmp_path: Path) -> None:

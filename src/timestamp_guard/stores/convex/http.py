@@ -16,7 +16,7 @@ import random
 import re
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, Final
@@ -225,6 +225,16 @@ class Deployment:
         least, most = self._ahead
         return time.time_ns() + min(max(0, least), most)
 
+    @contextlib.contextmanager
+    def understood(self, path: str) -> Iterator[None]:
+        """Make sense of what a function answered; raise StoreDamaged where it makes none."""
+        try:
+            yield
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as problem:
+            raise StoreDamaged(
+                f"{path} of {self} answers in a way that this release cannot read ({brief(str(problem))}): has it another?"
+            ) from None
+
     def close(self) -> None:
         """Close the connection."""
         if self._connection is not None:
@@ -241,7 +251,7 @@ class Deployment:
             if said["status"] == "success":
                 return decoded(said["value"])
             problem = self._told(said["errorMessage"])
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise self._strange(answer) from None
         data = said.get("errorData")
         if data is not None and str(data) not in problem:
@@ -273,7 +283,7 @@ class Deployment:
                     return self._sound(status, answer)
                 error = self._busy(status, answer)
                 with contextlib.suppress(ValueError):
-                    after = float(headers.get("Retry-After") or 0)
+                    after = max(after, float(headers.get("Retry-After") or 0))  # a NaN is never the larger
             # Full jitter: those that were sent away together do not come back together.
             pause = max(min(after, LONGEST), wait * self._chance())
             if time.monotonic() + pause > until:
@@ -363,7 +373,7 @@ class Deployment:
         try:
             found = json.loads(answer)
             return self._told(found["code"]), self._told(found["message"])
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             return "", ""
 
     def _strange(self, answer: bytes, status: int = 200) -> StoreError:
@@ -371,7 +381,14 @@ class Deployment:
         return StoreDamaged(f"{self} does not answer like a deployment of Convex ({status}): {brief(said)}")
 
     def _told(self, said: str) -> str:
-        """What the server says, without what it may repeat of the key."""
+        """
+        What the server says, without what it may repeat of the key.
+
+        Raises:
+            TypeError: it is no text.
+        """
+        if not isinstance(said, str):
+            raise TypeError(said)
         for secret in (self.address.key, self.address.key.rpartition("|")[2]):
             if secret:
                 said = said.replace(secret, "***")

@@ -11,13 +11,15 @@ from typing import Any, Final
 
 from attrs import frozen
 
-from ...errors import StoreDamaged, StoreError
+from ...errors import StoreError
 from ...instants import ABSENT, Raw
 from .http import Deployment, Refused
 
-__all__ = ["Kind", "Live", "tables"]
+__all__ = ["Kind", "Live", "moved", "tables"]
 
 PAGE: Final = 500
+TABLES: Final = "_system/cli/tables"
+SCHEMAS: Final = "_system/frontend/getSchemas"
 NUMBERS: Final = ("number", "bigint")
 """A float, and an integer of 64 bits, as an exported schema calls them."""
 
@@ -40,11 +42,25 @@ def tables(deployment: Deployment) -> list[str]:
     cursor = None
     while True:
         options = {"cursor": cursor, "numItems": float(PAGE)}
-        page = _asked(deployment, "_system/cli/tables", paginationOpts=options)
-        found += [each["name"] for each in page["page"]]
-        if page["isDone"]:
-            return sorted(found)
-        cursor = page["continueCursor"]
+        page = _asked(deployment, TABLES, paginationOpts=options)
+        with deployment.understood(TABLES):
+            found += [each["name"] for each in page["page"]]
+            if page["isDone"]:
+                return sorted(found)
+            cursor = moved(cursor, page["continueCursor"])
+
+
+def moved(before: str | None, after: Any) -> str:
+    """
+    The cursor *after* a page, which began at the one *before*.
+
+    Raises:
+        ValueError: there is none, or it is where it was, so that it would be asked for ever.
+    """
+    if not isinstance(after, str) or after == before:
+        msg = "there is more, and not said where"
+        raise ValueError(msg)
+    return after
 
 
 def _asked(deployment: Deployment, path: str, **arguments: Any) -> Any:
@@ -97,8 +113,8 @@ class Live:
     @classmethod
     def of(cls, deployment: Deployment, table: str) -> Live:
         """Ask for that of *table*."""
-        said = _asked(deployment, "_system/frontend/getSchemas", componentId=None)
-        try:
+        said = _asked(deployment, SCHEMAS, componentId=None)
+        with deployment.understood(SCHEMAS):
             active = json.loads(said["active"]) if said.get("active") else None
             described = next(
                 (each for each in (active or {}).get("tables") or () if each["tableName"] == table),
@@ -113,9 +129,6 @@ class Live:
                 bool(active and active.get("schemaValidation")),
                 bool(said.get("inProgress")),
             )
-        except (ValueError, KeyError, TypeError, AttributeError) as problem:
-            msg = f"{deployment} describes its schema in a way that this release cannot read: {problem!r}"
-            raise StoreDamaged(msg) from None
 
     def requires(self, field: str) -> bool:
         """Whether a record without *field* is refused."""

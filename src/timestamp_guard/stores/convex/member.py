@@ -108,9 +108,18 @@ class Repacked:
 
     def _begin(self) -> None:
         self._begun = True
+        self._ensure_alone()
         copy(self._source, 0, self._data, self._out)
         if self._entry.method == DEFLATED:
             self._pack = zlib.compressobj(self._level(), zlib.DEFLATED, -15)
+
+    def _ensure_alone(self) -> None:
+        """Make sure that no other member has some of its bytes, or that one would not be what it was."""
+        entry, end = self._entry, self._data + self._entry.packed
+        for each in self._archive.entries(self._source):
+            over = each.offset < end and each.offset + LOCAL.size + len(each.name) + each.packed > entry.offset
+            if over and each.name != entry.name:
+                raise self._archive.damaged(f"{each.name} and {entry.name} lie in each other")
 
     def _put(self, data: bytes | memoryview) -> None:
         view = memoryview(data)
@@ -170,9 +179,9 @@ class Repacked:
 
     def _describe(self) -> None:
         """Say in the header of the member what it is now, where that is said there."""
-        if self._entry.flags & STREAMED:
-            return
         values = list(LOCAL.unpack_from(self._head))
+        if self._entry.flags & STREAMED and {0, FULL}.issuperset(values[6:9]):
+            return  # it is said after it
         name = self._head[LOCAL.size : LOCAL.size + values[-2]]
         extra = self._head[LOCAL.size + values[-2] :]
         values[6] = self._crc

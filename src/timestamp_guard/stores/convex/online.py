@@ -23,7 +23,7 @@ from ..base import Assessment, Change, Clock, Probe, Record, Step, Survey, pages
 from .http import Address, Deployment, Refused, Unfound
 from .live import Live
 from .live import tables as listed
-from .table import LARGEST, MODULE, OnlineTable, unguarded
+from .table import LARGEST, MODULE, MOVED, OnlineTable, unguarded
 
 __all__ = ["OnlineStore", "tables"]
 
@@ -159,7 +159,7 @@ class OnlineStore(Stepwise):
         try:
             return driven.step(self._typed(job), run, clock, limit)
         except StoreError as problem:
-            if run.cursor is None or "InvalidCursor" not in str(problem):
+            if run.cursor is None or MOVED not in str(problem):
                 raise
         # The functions were deployed anew, and read in another way now: what is sound already is passed over.
         return driven.step(self._typed(job), evolve(run, cursor=None), clock, limit)
@@ -198,17 +198,13 @@ class OnlineStore(Stepwise):
             StoreError: they cannot try, as where there is no record to copy.
         """
         try:
-            without, having = (
-                self.deployment.mutation(f"{MODULE}:{name}", table=self.name)
-                for name in ("refusesWithout", "acceptsWith")
-            )
+            without, having = self._tried("refusesWithout"), self._tried("acceptsWith")
         except Refused as problem:
             if unguarded(problem):
                 raise self.table.read_only(problem) from None
             raise StoreError(f"{self.name} of {self.deployment} cannot be probed: {problem}") from None
         return Probe(
-            f"refused: {without['said']}" if without["ok"] else "accepted",
-            "accepted" if having["ok"] else f"refused: {having['said']}",
+            f"refused: {without[1]}" if without[0] else "accepted", "accepted" if having[0] else f"refused: {having[1]}"
         )
 
     def wanting(self, field: str, *, required: bool) -> str | None:
@@ -253,6 +249,15 @@ class OnlineStore(Stepwise):
         self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _tried(self, name: str) -> tuple[bool, str]:
+        """Whether a trial went as it should, and what the deployment says of it."""
+        function = f"{MODULE}:{name}"
+        said = self.deployment.mutation(function, table=self.name)
+        with self.deployment.understood(function):
+            if type(said["ok"]) is not bool:
+                raise TypeError(said["ok"])
+            return said["ok"], said["said"]
 
     def _opened(self) -> Ledger:
         """The ledger; where it is only read and there is none, an empty one."""

@@ -9,6 +9,7 @@ import os
 import zipfile
 from collections.abc import Collection, Iterator
 from pathlib import Path
+from secrets import token_hex
 
 from ...errors import StoreError, StoreMissing, UsageError
 from ..json.folder import sync_folder
@@ -33,7 +34,7 @@ def part(snapshot: Snapshot, tables: Collection[str], path: Path) -> None:
         raise UsageError(msg)
     if not path.parent.is_dir():
         raise StoreMissing(f"there is no folder {path.parent} for {path.name}")
-    new = path.with_name(path.name + ".part")
+    new = path.with_name(f"{path.name}.{token_hex(4)}.part")  # a name that nobody has
     chosen = [table for name, table in snapshot.tables.items() if name in tables]
     try:
         with new.open("wb") as file:

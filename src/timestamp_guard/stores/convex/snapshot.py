@@ -108,8 +108,10 @@ class Snapshot:
             for line in filter(bytes.strip, lines_of(file)):
                 try:
                     said = json.loads(line)
-                    name, number = str(said["name"]), int(said["id"])
-                except (ValueError, KeyError, TypeError):
+                    name, number = said["name"], int(said["id"])
+                    if not isinstance(name, str):
+                        raise TypeError(name)
+                except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
                     raise StoreDamaged(
                         f"{self.path}: {place} is no list of tables and their numbers: export it anew"
                     ) from None

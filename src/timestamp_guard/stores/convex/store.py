@@ -9,6 +9,7 @@ import itertools
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from secrets import token_hex
 from shlex import quote
 from typing import Any, Final
 
@@ -230,13 +231,20 @@ class ConvexStore(FileStore):
             raise UsageError(msg)
         if not path.parent.is_dir():
             raise StoreMissing(f"there is no folder {path.parent} for the backup {path.name}")
+        if path.parent.resolve().is_relative_to(self.snapshot.path):
+            msg = f"{path} is in the snapshot itself: name a folder for the backup that is beside it"
+            raise UsageError(msg)
+        part = path.with_name(f"{path.name}.{token_hex(4)}.part")  # a name that nobody has
         try:
-            shutil.copytree(self.snapshot.path, path)
+            shutil.copytree(self.snapshot.path, part)
             for each in self.snapshot.path.rglob("*"):
-                if each.is_file() and bytes_of(each) != bytes_of(path / each.relative_to(self.snapshot.path)):
+                if each.is_file() and bytes_of(each) != bytes_of(part / each.relative_to(self.snapshot.path)):
                     raise StoreDamaged(f"the backup {path} does not read back as it was written")
+            part.rename(path)
         except OSError as problem:
             raise self.content.trouble(problem) from None
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
 
     # -- what is to be known of it
 

@@ -14,20 +14,28 @@ from typing import Any, Final
 
 from attrs import Factory, define, evolve, frozen
 
-from ...errors import StoreError, StoreReadOnly
+from ...errors import StoreError, StoreReadOnly, UsageError
 from ...instants import ABSENT, Encodings, Raw
 from ...ledger import Run
 from ..base import Change, Cursor, Key, Page, Record
+from ..json.splice import path_of
 from .http import Conflict, Deployment, Refused, Unfound
+from .live import moved
 from .wire import encoded, text
 
-__all__ = ["LARGEST", "MODULE", "OnlineTable", "unguarded"]
+__all__ = ["LARGEST", "MODULE", "MOVED", "OnlineTable", "unguarded"]
 
 MODULE: Final = "timestampGuard"
 """The module of the functions that are called: `convex/timestampGuard.ts`."""
 
+DATA: Final = "_system/cli/tableData"
+"""What reads without them."""
+
 LARGEST: Final = 1_000
 """How many records are read or written at a time: a transaction may scan 32,000 and write 16,000."""
+
+MOVED: Final = "InvalidCursor"
+"""What is said of a cursor where the functions were deployed anew: it is none of theirs."""
 
 BYTES: Final = 2**20
 """How much is sent at a time: arguments may be five times as long."""
@@ -78,7 +86,19 @@ class OnlineTable:
     _learnt: _Learnt = Factory(_Learnt)
 
     def reading(self, fields: Sequence[str] | None, run: Run | None = None, *, back: bool = False) -> OnlineTable:
-        """The same table, of which only *fields* are read, for that run."""
+        """
+        The same table, of which only *fields* are read, for that run.
+
+        Raises:
+            UsageError: one of them is in an object, which is compared and set as a whole.
+        """
+        for name in fields or ():
+            if path_of(name) != (name,):
+                msg = (
+                    f"{name} of {self.name} is no field of the records themselves, and {MODULE}:apply sets only those: have "
+                    f"it filled in a snapshot, as npx convex export makes one"
+                )
+                raise UsageError(msg)
         names = None if fields is None else tuple(fields)
         return evolve(self, fields=names, run="" if run is None else str(run.id), back=back)
 
@@ -89,7 +109,7 @@ class OnlineTable:
             try:
                 page = self._page(after, size)
             except Refused as problem:
-                if size == 1:
+                if size == 1 or MOVED in str(problem):
                     msg = f"{self.name} of {self.deployment} cannot be read: {problem}"
                     raise StoreError(msg) from None
                 _log.info("%s: a page of %s was too much (%s)", self.name, size, problem)
@@ -185,10 +205,13 @@ class OnlineTable:
                 self._learnt.deployed = False
             else:
                 self._learnt.deployed = True
-                return _paged(said["documents"], None if said["done"] else ["page", said["cursor"]])
-        options = {"cursor": cursor if by == "tableData" else None, "numItems": float(size)}
-        said = self.deployment.query("_system/cli/tableData", table=self.name, order="asc", paginationOpts=options)
-        return _paged(said["page"], None if said["isDone"] else ["tableData", said["continueCursor"]])
+                with self.deployment.understood(f"{MODULE}:page"):
+                    return _paged(said["documents"], None if said["done"] else ["page", moved(cursor, said["cursor"])])
+        start = cursor if by == "tableData" else None
+        options = {"cursor": start, "numItems": float(size)}
+        said = self.deployment.query(DATA, table=self.name, order="asc", paginationOpts=options)
+        with self.deployment.understood(DATA):
+            return _paged(said["page"], None if said["isDone"] else ["tableData", moved(start, said["continueCursor"])])
 
     def _batch(self, changes: Sequence[Change]) -> list[Change]:
         """As many as one call can be about: of one field, and no record twice, for it says by its id what was refused."""
@@ -205,14 +228,20 @@ class OnlineTable:
 
     def _apply(self, batch: Sequence[Change]) -> set[Key]:
         """The keys of those that were refused."""
+        function = f"{MODULE}:rollback" if self.back else f"{MODULE}:apply"
         said = self.deployment.mutation(
-            f"{MODULE}:rollback" if self.back else f"{MODULE}:apply",
+            function,
             table=self.name,
             field=batch[0].field,
             run=self.run,
             changes=[self._said(change) for change in batch],
         )
-        return set(said["refused"])
+        with self.deployment.understood(function):
+            refused: list[Key] = said["refused"]
+            if type(refused) is not list or not {change.key for change in batch}.issuperset(refused):
+                msg = f"refused are {refused!r}, wanted those that were asked for"
+                raise ValueError(msg)
+            return set(refused)
 
     def _said(self, change: Change) -> dict[str, Any]:
         """A change as it was made, which `rollback` turns round by itself."""
@@ -226,7 +255,11 @@ def unguarded(problem: Exception) -> bool:
 
 
 def _paged(documents: Sequence[Record], after: Cursor) -> Page:
-    return Page([(each["_id"], each) for each in documents], after)
+    found = [(each["_id"], each) for each in documents]
+    if not all(isinstance(key, str) for key, _ in found):
+        msg = "a document has an _id that is no text"
+        raise TypeError(msg)
+    return Page(found, after)
 
 
 def _optional(raw: Raw) -> dict[str, Raw]:

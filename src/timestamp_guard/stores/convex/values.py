@@ -8,7 +8,6 @@ only key begins with `$`. In the older one all numbers are floats, and the other
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import operator
 import struct
@@ -63,7 +62,7 @@ def _special(value: Raw) -> Raw:
         case {"$bytes": str(bits), **rest} if not rest:
             try:
                 return base64.b64decode(bits, validate=True)
-            except binascii.Error:
+            except ValueError:  # no base64, or no ASCII
                 return value
         case dict():
             return {name: _special(each) for name, each in value.items()}
@@ -76,7 +75,7 @@ def _special(value: Raw) -> Raw:
 def _unpacked(form: str, bits: str, otherwise: Raw) -> Raw:
     try:
         return struct.unpack(form, base64.b64decode(bits, validate=True))[0]
-    except (binascii.Error, struct.error):
+    except (ValueError, struct.error):
         return otherwise
 
 
@@ -186,12 +185,19 @@ def notation_of(file: BinaryIO | None, where: str) -> Notation:
         shape = parse(first, where)
         documents: dict[Key, Mapping[str, Any]] = {}
         for line in filter(bytes.strip, lines):
-            documents |= json.loads(line)
-    except (ValueError, TypeError):
+            documents |= {key: _told(about) for key, about in dict(json.loads(line)).items()}
+    except (ValueError, TypeError, RecursionError):
         raise StoreDamaged(
             f"{where} says nothing of how its documents are written that can be read: export it anew"
         ) from None
     return Inferred(shape, documents)
+
+
+def _told(about: Any) -> Mapping[str, Any]:
+    """What is said of a document, by its fields."""
+    if not isinstance(about, dict):
+        raise TypeError(about)
+    return about
 
 
 def lines_of(file: BinaryIO) -> Iterator[bytes]:
@@ -243,10 +249,22 @@ class ConvexCodec(Codec):
         found = super().read(block)
         if block.lines is None:
             _ensure_no_blank(block)
-        self._turn(found, block.data)
+        try:
+            self._turn(found, block.data)
+        except RecursionError:
+            raise NotJson(self._deep(found, block), "a document that is not nested so deeply") from None
         if self.watched is not None:
             self._see(found)
         return found
+
+    def _deep(self, found: Sequence[Any], block: Block) -> int:
+        """Where the first document is that is nested too deeply."""
+        for record, (start, _) in zip(found, block.spans(), strict=True):
+            try:
+                self._turn([record], block.data)
+            except RecursionError:
+                return start
+        return block.body[0]
 
     def _see(self, found: Sequence[Any]) -> None:
         name, number, other, where = self.watched or ("", int, float, "")

@@ -73,8 +73,13 @@ def decoded(data: Any) -> Raw:
                 raise ValueError(msg)
             case _:
                 return {name: decoded(each) for name, each in data.items()}
-    # A number without a point is a float here, whatever wrote it.
-    return float(data) if type(data) is int else data
+    if type(data) is not int:
+        return data
+    try:
+        return float(data)  # a number without a point is a float here, whatever wrote it
+    except OverflowError:
+        msg = f"cannot read {brief(data)}: no float is so large"
+        raise ValueError(msg) from None
 
 
 def text(value: Any) -> bytes:
