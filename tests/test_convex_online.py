@@ -280,6 +280,24 @@ def test_kinds_of_numbers(server: Deployment, kind: str | None) -> None:
     assert {wanted} == {type(each["updatedAt"]) for each in server.database.tables["services"].values()}
 
 
+def test_an_integer_from_a_fraction(server: Deployment) -> None:
+    """
+    An int64 is filled from a `_creationTime`, whose fraction of a millisecond it cannot hold: as in a snapshot.
+    """
+    server.database.schema = schema(kind="bigint")
+    for each in server.database.tables["services"].values():
+        each.pop("updatedAt", None)
+    made = {key: each["_creationTime"] for key, each in server.database.tables["services"].items()}
+
+    with opened(server) as store:
+        run = backfill(store, updated_at_guard("updatedAt", "_creationTime"), Repair("updatedAt", ("_creationTime",)))
+
+    assert ("complete", 40) == (run.status, run.counts.changed)
+    assert any(not each.is_integer() for each in made.values())
+    for key, each in server.database.tables["services"].items():
+        assert (int, int(made[key])) == (type(each["updatedAt"]), each["updatedAt"])
+
+
 def test_kinds_that_do_not_fit(server: Deployment) -> None:
     """
     A schema without the field, or of another kind, is told of before anything is written.
@@ -338,10 +356,11 @@ def test_probe(server: Deployment) -> None:
 @pytest.mark.parametrize("key", ["slug", ("_id", "slug")])
 def test_other_keys(server: Deployment, key: Any) -> None:
     """
-    Records are known by the ids that Convex gives them.
+    Records are known by the ids that Convex gives them. What was given instead is not repeated: it may be the deploy key.
     """
-    with pytest.raises(UsageError, match="known by its _id"):
+    with pytest.raises(UsageError, match="known by its _id") as problem:
         open_store(server.url, "services", encodings="epoch_ms", key=key)
+    assert "slug" not in str(problem.value)
 
 
 def test_clock(server: Deployment) -> None:
