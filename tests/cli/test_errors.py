@@ -92,6 +92,20 @@ def test_usage(shop: Path, cli: Cli, words: list[str], wanted: str) -> None:
     assert [shop] == list(shop.parent.iterdir())
 
 
+@pytest.mark.parametrize("key", ["prod:happy-otter-123|c2VjcmV0LXNlY3JldA==", "self-hosted|0123456789abcdef0123"])
+@pytest.mark.parametrize("words", [["check", URL, *ENCODED], ["plan", URL, *ENCODED, "--fill", "now"], ["rollback", URL]])
+def test_a_secret_for_a_field(shop: Path, cli: Cli, words: list[str], key: str) -> None:
+    """
+    A deploy key that is given as --key is not repeated: it is said where it belongs.
+    """
+    said = cli(*words, "--key", key)
+
+    assert 2 == said.code
+    assert "put that into CONVEX_DEPLOY_KEY" in said.err
+    assert key.rpartition("|")[2] not in said.out + said.err
+    assert [shop] == list(shop.parent.iterdir())
+
+
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait for locks only for a moment."""

@@ -5,6 +5,7 @@ The words that several commands share.
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias, TypeVar
@@ -171,6 +172,26 @@ def said(*options: Meaning | Mending) -> list[str]:
     return [f"--{name}" for each in options for name in fields_dict(type(each)) if getattr(each, name)]
 
 
+_SECRET: Final = re.compile(r"[\w:.-]+\|\S{16,}")
+"""What deploy keys and admin keys of Convex look like."""
+
+
+def named(key: tuple[str, ...]) -> tuple[str, ...]:
+    """
+    The fields that `--key` names.
+
+    Raises:
+        UsageError: it is a secret, which is not repeated.
+    """
+    if any(map(_SECRET.fullmatch, key)):
+        msg = (
+            "--key names the field that identifies a record, and this looks like a deploy key: put that into "
+            "CONVEX_DEPLOY_KEY; what was on a command line is in the history of the shell, so make another one"
+        )
+        raise UsageError(msg)
+    return key
+
+
 def described(url: str, meaning: Meaning, mending: Mending, schema: Schema | None = None) -> Callable[[str], Table]:
     """
     What the options say of a table, as a function of its name; *schema* is the one that they name.
@@ -192,7 +213,7 @@ def described(url: str, meaning: Meaning, mending: Mending, schema: Schema | Non
         "created": meaning.created,
         "fill": tuple(_each("--fill", mending.fill, read_candidate)),
         "also": mending.also,
-        "key": meaning.key,
+        "key": named(meaning.key),
         "nonfinite": meaning.nonfinite,
         "schema": schema,
     }

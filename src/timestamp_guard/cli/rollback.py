@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from ..engine import rollback as take_back
 from ..stores import is_file, open_store, tables
-from ._options import ANY, FREELY, Chosen, Form, Pacing, Url
+from ._options import ANY, FREELY, Chosen, Form, Pacing, Url, named
 from ._output import Outcome, say, say_json
 from ._pacing import ensure_meant, paced
 from ._progress import progress
@@ -48,6 +48,7 @@ def rollback(
     """
     outcome = Outcome()
     ensure_meant(pacing)
+    key = named(key)
     entries: dict[str, Any] = {}
     with recorded(outcome, url, chosen) as ledgers:
         if run is None:
