@@ -280,6 +280,21 @@ def test_kinds_of_numbers(server: Deployment, kind: str | None) -> None:
     assert {wanted} == {type(each["updatedAt"]) for each in server.database.tables["services"].values()}
 
 
+def test_a_string_without_values(server: Deployment, capsys: pytest.CaptureFixture[str]) -> None:
+    """
+    `init` takes a field of text that no record has for what JavaScript writes, and that is what a backfill fills in.
+    """
+    server.database.schema = schema(kind="string")
+    for each in server.database.tables["services"].values():
+        each.pop("updatedAt", None)
+
+    assert 0 == main(["init", server.url])
+    assert "updatedAt: rfc3339/ms, a guess: no value to look at" in capsys.readouterr().out
+    assert 0 == main(["backfill"])
+    first = min(server.database.tables["services"].values(), key=lambda each: each["createdAt"])
+    assert "2023-11-14T22:13:20.000Z" == first["updatedAt"]
+
+
 def test_an_integer_from_a_fraction(server: Deployment) -> None:
     """
     An int64 is filled from a `_creationTime`, whose fraction of a millisecond it cannot hold: as in a snapshot.

@@ -236,11 +236,11 @@ def test_init_with_schema(app: Path, cli: Cli) -> None:
 
 def test_init_with_text(app: Path, cli: Cli) -> None:
     """
-    A field of text that no document has is not taken for a number, because its neighbour is one.
+    A field of text that no document has is taken for what JavaScript writes, and not for a number as its neighbour is.
     """
     (app / "convex/schema.ts").write_text(HEAD + SCHEMA.replace("v.int64()", "v.string()"), "utf-8")
     said = cli("init", "convex:snapshot.zip", "--schema", "convex", "--table", "pages", "--output", "-")
-    assert 'encoding = { "updatedAt" = "iso8601@UTC", "_creationTime" = "epoch_ms" }' in said.out, said
+    assert 'encoding = { "updatedAt" = "rfc3339/ms", "_creationTime" = "epoch_ms" }' in said.out, said
 
 
 def test_schema_contradicted(app: Path, cli: Cli) -> None:

@@ -92,8 +92,9 @@ class OnlineStore(Stepwise):
         return ("_id",)
 
     def declared(self) -> dict[str, str]:
-        """The types that the schema gives its fields."""
-        return {name: str(kind) for name, kind in self.live.fields.items()}
+        """The types that the schema has, where they are one."""
+        types = {name: kind.kinds - {"null"} for name, kind in self.live.fields.items()}
+        return {name: min(kinds) for name, kinds in types.items() if len(kinds) == 1}
 
     def fields(self) -> Sequence[str]:
         """The fields of the schema, and those of the first records."""
