@@ -234,6 +234,24 @@ def test_init_with_schema(app: Path, cli: Cli) -> None:
     assert written(app, "pages").endswith(b'"updatedAt":1700000000000}')
 
 
+def test_init_with_tolerance(here: Path, cli: Cli) -> None:
+    """
+    What is compared with the `_creationTime` of Convex may be a little earlier, as clocks of machines differ.
+    """
+    assert 0 == cli("init", "convex:snapshot.zip").code
+    text = Path("timestamp-guard.toml").read_text("utf-8")
+    assert (3, 3) == (text.count('created = "_creationTime"'), text.count('tolerance = "5s"'))
+
+    made = T + 2
+    rows = [
+        {"_creationTime": made, "_id": document_id(n, NUMBER), "updatedAt": made - lag}
+        for n, lag in enumerate((4e3, 6e3))
+    ]
+    snapshot(here / "snapshot.zip", {"services": UNIFORM.dump(rows)})
+    said = cli("check", "--table", "services")
+    assert (1, True) == (said.code, "services: 2 records, 1 broken" in said.out), said
+
+
 def test_init_with_text(app: Path, cli: Cli) -> None:
     """
     A field of text that no document has is taken for what JavaScript writes, and not for a number as its neighbour is.

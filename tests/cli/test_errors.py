@@ -93,7 +93,9 @@ def test_usage(shop: Path, cli: Cli, words: list[str], wanted: str) -> None:
 
 
 @pytest.mark.parametrize("key", ["prod:happy-otter-123|c2VjcmV0LXNlY3JldA==", "self-hosted|0123456789abcdef0123"])
-@pytest.mark.parametrize("words", [["check", URL, *ENCODED], ["plan", URL, *ENCODED, "--fill", "now"], ["rollback", URL]])
+@pytest.mark.parametrize(
+    "words", [["check", URL, *ENCODED], ["plan", URL, *ENCODED, "--fill", "now"], ["rollback", URL]]
+)
 def test_a_secret_for_a_field(shop: Path, cli: Cli, words: list[str], key: str) -> None:
     """
     A deploy key that is given as --key is not repeated: it is said where it belongs.
