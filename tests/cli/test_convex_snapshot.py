@@ -234,6 +234,21 @@ def test_init_with_schema(app: Path, cli: Cli) -> None:
     assert written(app, "pages").endswith(b'"updatedAt":1700000000000}')
 
 
+def test_back_without_schema(app: Path, cli: Cli) -> None:
+    """
+    What was done is listed and taken back also where the schema is gone that said what must hold.
+    """
+    before = (app / "snapshot.zip").read_bytes()
+    cli("init", "convex:snapshot.zip", "--schema", "convex")
+    assert 0 == cli("backfill").code
+    (app / "convex/schema.ts").unlink()
+
+    assert (2, True) == ((said := cli("check")).code, "no schema.ts in convex" in said.err)
+    assert (0, 2) == ((said := cli("runs")).code, said.out.count("complete: ")), said
+    assert 0 == (said := cli("rollback")).code, said
+    assert before == (app / "snapshot.zip").read_bytes()
+
+
 def test_init_with_tolerance(here: Path, cli: Cli) -> None:
     """
     What is compared with the `_creationTime` of Convex may be a little earlier, as clocks of machines differ.

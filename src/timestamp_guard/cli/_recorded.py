@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from attrs import frozen
 
+from ..config import places
 from ..errors import UnknownName, UsageError
 from ..ledger import Ledger, Run, ranges_of, together
 from ..stores import addresses, keepers, open_store, tables
@@ -49,7 +50,7 @@ def recorded(outcome: Outcome, url: str | None, chosen: Chosen, *, write: bool =
     if url is not None and chosen.config is None:
         asked = dict.fromkeys(addresses(url), chosen.table)
     else:
-        for table in configured(url, chosen):
+        for table in configured(url, chosen, places):  # a way back asks no schema, which may have changed since
             asked[table.url] = (*asked.get(table.url, ()), table.name)
     with contextlib.ExitStack() as stack:
         ledgers = []

@@ -17,7 +17,7 @@ from ...instants import ABSENT, Encodings, brief
 from ...job import Job
 from ...ledger import Ledger, MemoryLedger, Run, changes_of
 from ...repairs import needs
-from ...rules import Guard, Moment
+from ...rules import Guard
 from ..base import Assessment, Change, Clock, Probe, Step, Survey, pages
 from .http import Address, Deployment, Refused, Unfound
 from .live import Live
