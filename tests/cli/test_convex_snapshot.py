@@ -325,7 +325,7 @@ def test_schema_elsewhere(cli: Cli) -> None:
     for words, said in (
         (("check", "jsonl:own.jsonl", *WORDS, "--schema", "convex"), "goes with a snapshot of Convex"),
         (("init", "jsonl:own.jsonl", "--schema", "convex"), "goes with a snapshot of Convex"),
-        (("check", "convex:snapshot.zip", *WORDS, "--schema", "nowhere"), "there is no folder nowhere"),
+        (("check", "convex:snapshot.zip", *WORDS, "--schema", "nowhere"), "--schema: there is no folder nowhere"),
         (("check", "convex:snapshot.zip", *WORDS[:-2]), "--encoding is missing"),
         (("convex", "init", "convex", "--schema", "convex"), "the schema is that of the app"),
     ):

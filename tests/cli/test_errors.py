@@ -35,6 +35,8 @@ ENCODED = ("--updated", "updatedAt", "--encoding", "epoch_ms")
     [
         (["chek"], 'Did you mean "check"?'),
         (["check", URL, "--updatd", "x"], "Did you mean --updated?"),
+        (["check", URL, "services"], "'services' is one word too many, or no command. Try: timestamp-guard check --help"),
+        (["convex", "inti"], "'inti' is one word too many, or no command. Try: timestamp-guard convex --help"),
         (["check", URL, *ENCODED, "--format", "xml"], 'Choose from: "text", "json"'),
         (["check", URL, "--encoding", "epoch_ms"], "--encoding goes with a URL and --updated"),
         (["check", URL, "--updated", "updatedAt"], "--encoding is missing"),

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ANY", "FREELY", "NO_MENDING", "SCHEMA", "UNSAID", "Chosen", "Form", "Meaning", "Mending", "Pacing", "Url"]
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 Url: TypeAlias = Annotated[
@@ -252,10 +253,11 @@ def schema_at(path: Path | None, url: str) -> Schema | None:
         raise UsageError(msg)
     from ..convex.schema import read_schema
 
-    return read_schema(path)
+    (found,) = _each("--schema", (path,), read_schema)
+    return found
 
 
-def _each(option: str, given: tuple[str, ...], read: Callable[[str], T]) -> list[T]:
+def _each(option: str, given: tuple[S, ...], read: Callable[[S], T]) -> list[T]:
     """Read the values of an option; an error names it."""
     try:
         return [read(each) for each in given]
