@@ -280,6 +280,31 @@ def test_kinds_of_numbers(server: Deployment, kind: str | None) -> None:
     assert {wanted} == {type(each["updatedAt"]) for each in server.database.tables["services"].values()}
 
 
+def test_another_folder(
+    server: Deployment, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    Where no run is known, the folder is named in which one would be: it may have been made in another one.
+    """
+    with opened(server) as store:
+        assert backfill(store, GUARD, REPAIR).ok
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path / "other")
+    wanted = (
+        f"no run is recorded in 127.0.0.1_{server.port}.timestamp-guard: call this from the folder in which backfill"
+    )
+
+    assert 0 == main(["runs", server.url])
+    assert capsys.readouterr().out.startswith(wanted)
+    assert 0 == main(["rollback", server.url])
+    assert capsys.readouterr().out.startswith(f"nothing to take back: {wanted}")
+    assert [] == list(Path().iterdir())
+
+    monkeypatch.chdir(tmp_path)
+    assert 0 == main(["rollback", server.url])
+    assert "30 restored" in capsys.readouterr().out
+
+
 def test_a_string_without_values(server: Deployment, capsys: pytest.CaptureFixture[str]) -> None:
     """
     `init` takes a field of text that no record has for what JavaScript writes, and that is what a backfill fills in.

@@ -12,7 +12,7 @@ from ._options import ANY, FREELY, Chosen, Form, Pacing, Url, named
 from ._output import Outcome, say, say_json
 from ._pacing import ensure_meant, paced
 from ._progress import progress
-from ._recorded import found, recorded
+from ._recorded import found, recorded, unrecorded
 
 __all__ = ["rollback"]
 
@@ -86,5 +86,5 @@ def rollback(
     if form == "json":
         say_json({"ok": outcome.code == 0, "tables": entries})
     elif not places and outcome.code == 0:
-        say("nothing to take back: no run is recorded")
+        say(f"nothing to take back: {unrecorded(ledgers)}")
     return outcome.code
