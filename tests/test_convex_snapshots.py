@@ -584,6 +584,15 @@ def test_missing(tmp_path: Path) -> None:
         opened(tmp_path / "s.zip")
 
 
+@pytest.mark.parametrize("path", ["https://happy-otter-123.convex.cloud", "//happy-otter-123"])
+def test_a_deployment(path: str) -> None:
+    """
+    Who names a deployment as if it were a snapshot is told how it is named.
+    """
+    with pytest.raises(UsageError, match=r"is no file: a live deployment is convex\+https://NAME.convex.cloud"):
+        tables(f"convex:{path}")
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -33,7 +33,7 @@ from .rules import NOW, At, Field, Guard, Now, updated_at_guard
 if TYPE_CHECKING:
     from .convex.schema import Schema
 
-__all__ = ["FILE", "Place", "Table", "load", "places", "read_candidate", "read_earliest", "section"]
+__all__ = ["FILE", "NO_STORE", "Place", "Table", "load", "places", "read_candidate", "read_earliest", "section"]
 
 FILE: Final = "timestamp-guard.toml"
 """The name under which the file is looked for."""
@@ -109,7 +109,7 @@ class Table:
         return (*self.guard.fields, *encoded, *self.key)
 
 
-_NO_STORE: Final = "{path} describes no store; wanted [[store]] with its url, and a [[store.table]] for each table"
+NO_STORE: Final = "{path} describes no store; wanted [[store]] with its url, and a [[store.table]] for each table"
 
 
 def load(path: Path) -> tuple[Table, ...]:
@@ -141,7 +141,7 @@ def load(path: Path) -> tuple[Table, ...]:
             except UsageError as problem:
                 problems.append(f"{path}: [[store.table]] {table.name!r}: {problem}")
     if not stores:
-        problems.append(_NO_STORE.format(path=path))
+        problems.append(NO_STORE.format(path=path))
     if problems:
         raise ConfigurationError("\n".join(problems))
     return tuple(tables)
@@ -157,16 +157,16 @@ class Place:
 
 def places(path: Path) -> tuple[Place, ...]:
     """
-    Where the tables are that the file at *path* describes, in its order; no schema that it names is read.
+    Where the tables are that the file at *path* describes, in its order, if any; no schema that it names is read.
 
     Raises:
-        ConfigurationError: it is not there or cannot be read, or describes none.
+        ConfigurationError: it is not there or cannot be read.
     """
-    stores = _structured(_said(path), path)
-    found = tuple(Place(_located(store.url, path.parent), table.name) for store in stores for table in store.table)
-    if not found:
-        raise ConfigurationError(_NO_STORE.format(path=path))
-    return found
+    return tuple(
+        Place(_located(store.url, path.parent), table.name)
+        for store in _structured(_said(path), path)
+        for table in store.table
+    )
 
 
 def section(path: Path, name: str) -> Mapping[str, Any]:

@@ -11,7 +11,7 @@ import attrs
 from cyclopts import Parameter
 
 from ..config import FILE as CONFIGURATION
-from ..config import Table, load
+from ..config import Table, load, places
 from ..convex.generate import FILE, GuardedTable, is_ours, module
 from ..errors import UnknownName, UsageError
 from ..instants import Encoding
@@ -177,7 +177,7 @@ def _described(folder: Path, schema: Schema, chosen: Chosen, meaning: Meaning) -
     config = chosen.config
     if config is None and not said(meaning) and Path(CONFIGURATION).is_file():
         config = Path(CONFIGURATION)
-        if not any(each.url.startswith("convex") for each in load(config)):
+        if not any(each.url.startswith("convex") for each in places(config)):
             config = None
     if config is not None:
         if said(meaning):

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from attrs import frozen
 
-from ..config import FILE, Table, load
+from ..config import FILE, NO_STORE, Table, load
 from ..engine.drive import known
 from ..engine.profile import ensure_fits
-from ..errors import UnknownName, UsageError
+from ..errors import ConfigurationError, UnknownName, UsageError
 from ..stores import addresses, open_store, tables
 from ..stores.base import BatchStore, Exported
 from ._options import NO_MENDING, UNSAID, Chosen, Meaning, Mending, described, said, schema_at
@@ -181,6 +181,8 @@ def configured(url: str | None, chosen: Chosen, read: Callable[[Path], Iterable[
             )
         raise UsageError(msg)
     found = list(read(path))
+    if not found:
+        raise ConfigurationError(NO_STORE.format(path=path))
     if url is not None:
         urls = list(dict.fromkeys(table.url for table in found))
         if url not in urls:

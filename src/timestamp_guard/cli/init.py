@@ -57,7 +57,7 @@ def init(
     """
     if output != STDOUT and output.exists() and not force:
         msg = (
-            f"{output} is there already: name another with --output, print it with --output -, "
+            f"{output} is there already: name another with --output, print it with --output - (>> {output} adds it), "
             f"or replace it with --force"
         )
         raise UsageError(msg)

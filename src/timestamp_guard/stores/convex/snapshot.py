@@ -71,6 +71,9 @@ class Snapshot:
             UsageError: it is none, or is encrypted.
         """
         place = Path(path)
+        if "//" in path and not place.exists():
+            msg = f"{path} is no file: a live deployment is convex+https://NAME.convex.cloud"
+            raise UsageError(msg)
         if not place.exists():
             raise StoreMissing(f"there is no snapshot {path}: npx convex export --path {path} makes one")
         place = place.resolve()
