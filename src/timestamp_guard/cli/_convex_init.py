@@ -47,7 +47,7 @@ def init(
     ] = False,
     form: Form = "text",
 ) -> int:
-    """Write timestampGuard.ts: the guard in TypeScript, for a Convex app.
+    r"""Write timestampGuard.ts: the guard in TypeScript, for a Convex app.
 
     A small module that the app commits: validators, a database wrapper that
     stamps every write and refuses what breaks the guard, and the internal
@@ -58,7 +58,8 @@ def init(
 
       timestamp-guard convex init
 
-      timestamp-guard convex init convex/ --updated updatedAt --created _creationTime --tolerance 5s --print
+      timestamp-guard convex init --updated updatedAt --created _creationTime \
+        --tolerance 5s --print
     """
     from ..convex.schema import read_schema
 

@@ -32,7 +32,7 @@ Url: TypeAlias = Annotated[
     Parameter(
         help="The store, like sqlite:///app.db (sqlite:////tmp/app.db from the root), postgresql://host/app, "
         "env:DATABASE_URL (the address in that variable), jsonl:events.jsonl, json:advisories/*.json, "
-        "convex:snapshot.zip, or - to check what comes in. Without it, the stores of timestamp-guard.toml.",
+        "convex:snapshot.zip, convex+https://NAME.convex.cloud, or - to check what comes in. Without it, the stores of timestamp-guard.toml.",
         allow_leading_hyphen=True,
     ),
 ]

@@ -30,7 +30,13 @@ CREATION_TIME = "_creationTime"
 
 
 def init(
-    url: Annotated[str, Parameter(help="The store, like sqlite:///app.db (sqlite:////tmp/app.db from the root).")],
+    url: Annotated[
+        str,
+        Parameter(
+            help="The store, like sqlite:///app.db (sqlite:////tmp/app.db from the root), env:DATABASE_URL, "
+            "jsonl:events.jsonl, convex:snapshot.zip or convex+https://NAME.convex.cloud."
+        ),
+    ],
     /,
     *,
     table: Annotated[
