@@ -55,6 +55,8 @@ def test_all_of_it(here: Path, cli: Cli) -> None:
         line.split("  ")[1].rpartition(": backfill")[0] for line in cli("runs").out.splitlines()
     )
     assert (0, 3) == ((said := cli("rollback")).code, said.out.count("complete: 2 restored"))
+    assert 1 == said.err.count("bring it back with: npx convex import --replace snapshot.zip\n")
+    assert (0, "") == ((said := cli("rollback")).code, said.err)
     assert before == (here / "snapshot.zip").read_bytes()
 
 

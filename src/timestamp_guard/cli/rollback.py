@@ -8,8 +8,9 @@ from cyclopts import Parameter
 
 from ..engine import rollback as take_back
 from ..stores import is_file, open_store, tables
+from ..stores.base import Exported
 from ._options import ANY, FREELY, Chosen, Form, Pacing, Url, named
-from ._output import Outcome, say, say_json
+from ._output import Outcome, say, say_json, tell
 from ._pacing import ensure_meant, paced
 from ._progress import progress
 from ._recorded import found, recorded, unrecorded
@@ -50,6 +51,7 @@ def rollback(
     ensure_meant(pacing)
     key = named(key)
     entries: dict[str, Any] = {}
+    following: dict[str, None] = {}
     with recorded(outcome, url, chosen) as ledgers:
         if run is None:
             # A table that is gone since has nothing that could be given back.
@@ -79,6 +81,8 @@ def rollback(
                 )
                 raise KeyboardInterrupt(msg) from None
             outcome.judged(ok=back.ok)
+            if back.counts.changed and isinstance(store, Exported):
+                following |= dict.fromkeys(store.following())
             if form == "json":
                 entries[label] = back.to_dict()
             else:
@@ -87,4 +91,6 @@ def rollback(
         say_json({"ok": outcome.code == 0, "tables": entries})
     elif not places and outcome.code == 0:
         say(f"nothing to take back: {unrecorded(ledgers)}")
+    for line in following:  # what was taken back is in the file, and not yet where the file came from
+        tell(line)
     return outcome.code
