@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from timestamp_guard import NOW, Encoding, Field, Repair, UsageError, earliest, latest, reread, updated_at_guard
-from timestamp_guard.config import Table, load, read_candidate
+from timestamp_guard.config import Table, load, places, read_candidate
 from timestamp_guard.errors import ConfigurationError
 from timestamp_guard.repairs import MISSING, Candidate
 from timestamp_guard.rules import At
@@ -76,6 +76,17 @@ def test_full(path: Path) -> None:
     assert (updated_at_guard("updatedAt"), None) == (pages.guard, pages.repair)
     assert f"sqlite:///{path.parent / 'other.db'}" == other.url
     assert Repair("u", (NOW,)) == other.repair
+
+
+def test_places(path: Path) -> None:
+    """
+    Where the tables are is said as `load` says it; a file about the code alone has none.
+    """
+    path.write_text(FULL, "utf-8")
+    assert [(each.url, each.name) for each in load(path)] == [(each.url, each.name) for each in places(path)]
+
+    path.write_text("[audit]\n", "utf-8")
+    assert () == places(path)
 
 
 @pytest.mark.parametrize(

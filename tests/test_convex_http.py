@@ -141,6 +141,7 @@ def test_key_in_a_file(tmp_path: Path) -> None:
     ("url", "said"),
     [
         ("convex+https://sad-cat-9.convex.cloud", "the key is one of the deployment happy-otter-123"),
+        ("convex+https://happy-otter-123.convex.site", "wanted convex\\+https://happy-otter-123.convex.cloud"),
         ("convex+http://happy-otter-123.convex.cloud", "in the clear: use convex\\+https://"),
         ("convex+https://x.convex.cloud/api", "cannot read the address"),
         ("convex+https://x.convex.cloud?table=a", "cannot read the address"),

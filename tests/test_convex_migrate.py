@@ -180,8 +180,18 @@ def test_on_the_command_line(server: Deployment, capsys: Any) -> None:
     words = ["migrate", server.url, "--table", "services", "--updated", "updatedAt", "--encoding", "epoch_ms"]
     words += ["--fill", "createdAt"]
 
+    late = server.database.put("services", {"name": "late", "createdAt": THEN + 9, "updatedAt": THEN})
+    assert 1 == exit_code([*words, "--created", "createdAt"])
+    assert "21 records, 1 broken (1 out_of_order); " in capsys.readouterr().out
+    del server.database.tables["services"][late]
+    assert 0 == exit_code(["rollback", server.url])
+    capsys.readouterr()
+
     assert 1 == exit_code(words)
-    apply(capsys.readouterr().out)
+    shown = capsys.readouterr()
+    assert "services: enforce: require updatedAt of services" in shown.err
+    assert "--- a/convex/schema.ts" not in shown.err  # on a terminal both are seen: once will do
+    apply(shown.out)
     push(server)
     assert 0 == exit_code(words)
     assert "complete" in capsys.readouterr().out

@@ -377,6 +377,64 @@ def test_kinds_of_numbers(server: Deployment, kind: str | None) -> None:
     assert {wanted} == {type(each["updatedAt"]) for each in server.database.tables["services"].values()}
 
 
+def test_another_folder(
+    server: Deployment, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    Where no run is known, the folder is named in which one would be: it may have been made in another one.
+    """
+    with opened(server) as store:
+        assert backfill(store, GUARD, REPAIR).ok
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path / "other")
+    wanted = (
+        f"no run is recorded in 127.0.0.1_{server.port}.timestamp-guard: call this from the folder in which backfill"
+    )
+
+    assert 0 == main(["runs", server.url])
+    assert capsys.readouterr().out.startswith(wanted)
+    assert 0 == main(["rollback", server.url])
+    assert capsys.readouterr().out.startswith(f"nothing to take back: {wanted}")
+    assert [] == list(Path().iterdir())
+
+    monkeypatch.chdir(tmp_path)
+    assert 0 == main(["rollback", server.url])
+    assert "30 restored" in capsys.readouterr().out
+
+
+def test_a_string_without_values(server: Deployment, capsys: pytest.CaptureFixture[str]) -> None:
+    """
+    `init` takes a field of text that no record has for what JavaScript writes, and that is what a backfill fills in.
+    """
+    server.database.schema = schema(kind="string")
+    for each in server.database.tables["services"].values():
+        each.pop("updatedAt", None)
+
+    assert 0 == main(["init", server.url])
+    assert "updatedAt: rfc3339/ms, a guess: no value to look at" in capsys.readouterr().out
+    assert 0 == main(["backfill"])
+    first = min(server.database.tables["services"].values(), key=lambda each: each["createdAt"])
+    assert "2023-11-14T22:13:20.000Z" == first["updatedAt"]
+
+
+def test_an_integer_from_a_fraction(server: Deployment) -> None:
+    """
+    An int64 is filled from a `_creationTime`, whose fraction of a millisecond it cannot hold: as in a snapshot.
+    """
+    server.database.schema = schema(kind="bigint")
+    for each in server.database.tables["services"].values():
+        each.pop("updatedAt", None)
+    made = {key: each["_creationTime"] for key, each in server.database.tables["services"].items()}
+
+    with opened(server) as store:
+        run = backfill(store, updated_at_guard("updatedAt", "_creationTime"), Repair("updatedAt", ("_creationTime",)))
+
+    assert ("complete", 40) == (run.status, run.counts.changed)
+    assert any(not each.is_integer() for each in made.values())
+    for key, each in server.database.tables["services"].items():
+        assert (int, int(made[key])) == (type(each["updatedAt"]), each["updatedAt"])
+
+
 def test_kinds_that_do_not_fit(server: Deployment) -> None:
     """
     A schema without the field, or of another kind, is told of before anything is written.
@@ -435,10 +493,11 @@ def test_probe(server: Deployment) -> None:
 @pytest.mark.parametrize("key", ["slug", ("_id", "slug")])
 def test_other_keys(server: Deployment, key: Any) -> None:
     """
-    Records are known by the ids that Convex gives them.
+    Records are known by the ids that Convex gives them. What was given instead is not repeated: it may be the deploy key.
     """
-    with pytest.raises(UsageError, match="known by its _id"):
+    with pytest.raises(UsageError, match="known by its _id") as problem:
         open_store(server.url, "services", encodings="epoch_ms", key=key)
+    assert "slug" not in str(problem.value)
 
 
 def test_clock(server: Deployment) -> None:

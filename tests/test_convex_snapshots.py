@@ -543,6 +543,11 @@ BAD: Final[Mapping[str, tuple[Callable[[Path], object], str]]] = {
     "printed": (lambda path: path.write_bytes(b'{"_id":"a","count":123n}\n'), "is what npx convex data prints"),
     "printed bytes": (lambda path: path.write_bytes(b'{"_id":"a","x": Bytes("AQ==")}\n'), "is what npx convex data prints"),
     "printed keys": (lambda path: path.write_bytes(b'{_id: "a", name: "x"}\n'), "is what npx convex data prints"),
+    "printed table": (
+        lambda path: path.write_text('_creationTime  | _id | n\n---------------|-----|----\n1700000000000.5 | "a" | 5n\n'),
+        "is what npx convex data prints",
+    ),
+    "a program": (lambda path: path.write_text("made = {name: 1 for name in []}\n"), "is no ZIP: wanted what npx convex export"),
     "no tables": (lambda path: snapshot(path, {}, numbered=False), "has no tables"),
     "unread": (
         lambda path: snapshot(path, {"services": (UNIFORM.dump(documents())[0], '"{"')}, numbered=False),
@@ -619,6 +624,15 @@ def test_missing(tmp_path: Path) -> None:
     """
     with pytest.raises(StoreMissing, match="npx convex export"):
         opened(tmp_path / "s.zip")
+
+
+@pytest.mark.parametrize("path", ["https://happy-otter-123.convex.cloud", "//happy-otter-123"])
+def test_a_deployment(path: str) -> None:
+    """
+    Who names a deployment as if it were a snapshot is told how it is named.
+    """
+    with pytest.raises(UsageError, match=r"is no file: a live deployment is convex\+https://NAME.convex.cloud"):
+        tables(f"convex:{path}")
 
 
 @pytest.mark.parametrize(
@@ -750,6 +764,36 @@ def test_links(tmp_path: Path, name: str) -> None:
 
     with pytest.raises(StoreDamaged, match="is a symbolic link, and leads out"):
         opened(path)
+
+
+def test_folder_of_something_else(tmp_path: Path) -> None:
+    """
+    A folder that is no snapshot is told that it is none, whatever links are in it.
+    """
+    (tmp_path / "node_modules").mkdir()
+    (tmp_path / "node_modules/app").symlink_to(tmp_path)
+
+    with pytest.raises(StoreMissing, match="has no tables: wanted services/documents.jsonl"):
+        opened(tmp_path)
+
+
+def test_the_way_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    The command that brings a snapshot back names it as it is found from the current folder.
+    """
+    (tmp_path / "my exports").mkdir()
+    path = unpacked(made(tmp_path / "my exports/s.zip"), tmp_path / "my exports/s")
+    monkeypatch.chdir(tmp_path)
+
+    with opened(Path("my exports/s.zip")) as store:
+        assert "bring it back with: npx convex import --replace 'my exports/s.zip'" == store.following()[0]
+    with opened(path) as store:
+        assert (
+            "bring it back with: (cd 'my exports/s' && zip -qr ../s.zip .) && npx convex import --replace 'my exports/s.zip'"
+        ) == store.following()[0]
+    monkeypatch.chdir(tmp_path / "my exports/s")
+    with opened(tmp_path / "my exports/s.zip") as store:
+        assert f"bring it back with: npx convex import --replace '{tmp_path}/my exports/s.zip'" == store.following()[0]
 
 
 # -- writing ----------------------------------------------------------------------------------------------------

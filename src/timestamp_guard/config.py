@@ -33,7 +33,7 @@ from .rules import NOW, At, Field, Guard, Now, updated_at_guard
 if TYPE_CHECKING:
     from .convex.schema import Schema
 
-__all__ = ["FILE", "Table", "load", "read_candidate", "read_earliest", "section"]
+__all__ = ["FILE", "NO_STORE", "Place", "Table", "load", "places", "read_candidate", "read_earliest", "section"]
 
 FILE: Final = "timestamp-guard.toml"
 """The name under which the file is looked for."""
@@ -109,6 +109,9 @@ class Table:
         return (*self.guard.fields, *encoded, *self.key)
 
 
+NO_STORE: Final = "{path} describes no store; wanted [[store]] with its url, and a [[store.table]] for each table"
+
+
 def load(path: Path) -> tuple[Table, ...]:
     """
     The tables that the file at *path* describes, in its order.
@@ -138,12 +141,32 @@ def load(path: Path) -> tuple[Table, ...]:
             except UsageError as problem:
                 problems.append(f"{path}: [[store.table]] {table.name!r}: {problem}")
     if not stores:
-        problems.append(
-            f"{path} describes no store; wanted [[store]] with its url, and a [[store.table]] for each table"
-        )
+        problems.append(NO_STORE.format(path=path))
     if problems:
         raise ConfigurationError("\n".join(problems))
     return tuple(tables)
+
+
+@frozen
+class Place:
+    """Where a table is that the file describes; what must hold of it is not looked at."""
+
+    url: str
+    name: str
+
+
+def places(path: Path) -> tuple[Place, ...]:
+    """
+    Where the tables are that the file at *path* describes, in its order, if any; no schema that it names is read.
+
+    Raises:
+        ConfigurationError: it is not there or cannot be read.
+    """
+    return tuple(
+        Place(_located(store.url, path.parent), table.name)
+        for store in _structured(_said(path), path)
+        for table in store.table
+    )
 
 
 def section(path: Path, name: str) -> Mapping[str, Any]:

@@ -48,6 +48,11 @@ CREATED: Final = (
 _NUMBER: Final = Encoding.parse("epoch_ms")
 _TEXT: Final = Encoding.parse("iso8601@UTC")
 
+STRING: Final = "string"
+"""Text, as the schema of a Convex app has it, and means it."""
+_ISO_STRING: Final = Encoding.parse("rfc3339/ms")
+"""What `toISOString` writes; JavaScript reads a time without an offset as a local one."""
+
 LIKELY: Final = 0.95
 """The strictest encoding that this share of the values fits is taken."""
 
@@ -155,8 +160,9 @@ def _look(
     """What a field is written in; None where most of its values are no instants at all."""
     present = [raw for raw in raws if not _says_nothing(raw)]
     if not present:
-        text = declared == "string"  # of a schema, which means it
-        return Look(name, (None if text else neighbour) or _by_type(declared), 0.0, 0, {})
+        if declared == STRING and neighbour is not None and neighbour.is_number:
+            neighbour = None
+        return Look(name, neighbour or _by_type(declared), 0.0, 0, {})
     fits = shares(present, now)
     chosen = next((name for name in map(str, GUESSES) if fits.get(name, 0) >= LIKELY), None)
     if chosen is None and fits:
@@ -180,8 +186,10 @@ def _says_nothing(raw: Raw) -> bool:
 
 def _by_type(declared: str | None) -> Encoding:
     """A guess where there is no value: by the column's type, as databases with one type for many things have it."""
+    if declared == STRING:
+        return _ISO_STRING
     said = (declared or "").upper()
-    text = any(word in said for word in ("CHAR", "TEXT", "CLOB", "DATE", "TIME")) or declared == "string"
+    text = any(word in said for word in ("CHAR", "TEXT", "CLOB", "DATE", "TIME"))
     return Encoding.parse("iso8601@UTC" if text else "epoch_ms")
 
 

@@ -182,6 +182,7 @@ def test_baseline(convex: Path, cli: Cli) -> None:
     """
     written = cli("audit", "--baseline", "audit.json", "--write-baseline")
     assert (0, "", "timestamp-guard: wrote 16 findings to audit.json\n") == (written.code, written.out, written.err)
+    assert "16 more findings are in audit.json, and do not count" in cli("audit", "--baseline", "audit.json").err
     assert (0, []) == ((found := cli("audit", "--strict", "--baseline", "audit.json", "--format", "json")).code,
                        found.json["findings"])  # fmt: skip
 

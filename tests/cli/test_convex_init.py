@@ -154,6 +154,9 @@ def test_configuration_of_others(cli: Cli) -> None:
     said = cli("convex", "init", "--config", "timestamp-guard.toml")
     assert (2, True) == (said.code, "describes no store of Convex" in said.err)
 
+    Path("timestamp-guard.toml").write_text("[audit]\ntouch = []\n")  # what an audit says comes first
+    assert "services" in cli("convex", "init", "--print").out
+
 
 def test_two_meanings(cli: Cli) -> None:
     """

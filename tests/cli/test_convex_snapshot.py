@@ -55,6 +55,8 @@ def test_all_of_it(here: Path, cli: Cli) -> None:
         line.split("  ")[1].rpartition(": backfill")[0] for line in cli("runs").out.splitlines()
     )
     assert (0, 3) == ((said := cli("rollback")).code, said.out.count("complete: 2 restored"))
+    assert 1 == said.err.count("bring it back with: npx convex import --replace snapshot.zip\n")
+    assert (0, "") == ((said := cli("rollback")).code, said.err)
     assert before == (here / "snapshot.zip").read_bytes()
 
 
@@ -234,13 +236,46 @@ def test_init_with_schema(app: Path, cli: Cli) -> None:
     assert written(app, "pages").endswith(b'"updatedAt":1700000000000}')
 
 
+def test_back_without_schema(app: Path, cli: Cli) -> None:
+    """
+    What was done is listed and taken back also where the schema is gone that said what must hold.
+    """
+    before = (app / "snapshot.zip").read_bytes()
+    cli("init", "convex:snapshot.zip", "--schema", "convex")
+    assert 0 == cli("backfill").code
+    (app / "convex/schema.ts").unlink()
+
+    assert (2, True) == ((said := cli("check")).code, "no schema.ts in convex" in said.err)
+    assert (0, 2) == ((said := cli("runs")).code, said.out.count("complete: ")), said
+    assert 0 == (said := cli("rollback")).code, said
+    assert before == (app / "snapshot.zip").read_bytes()
+
+
+def test_init_with_tolerance(here: Path, cli: Cli) -> None:
+    """
+    What is compared with the `_creationTime` of Convex may be a little earlier, as clocks of machines differ.
+    """
+    assert 0 == cli("init", "convex:snapshot.zip").code
+    text = Path("timestamp-guard.toml").read_text("utf-8")
+    assert (3, 3) == (text.count('created = "_creationTime"'), text.count('tolerance = "5s"'))
+
+    made = T + 2
+    rows = [
+        {"_creationTime": made, "_id": document_id(n, NUMBER), "updatedAt": made - lag}
+        for n, lag in enumerate((4e3, 6e3))
+    ]
+    snapshot(here / "snapshot.zip", {"services": UNIFORM.dump(rows)})
+    said = cli("check", "--table", "services")
+    assert (1, True) == (said.code, "services: 2 records, 1 broken" in said.out), said
+
+
 def test_init_with_text(app: Path, cli: Cli) -> None:
     """
-    A field of text that no document has is not taken for a number, because its neighbour is one.
+    A field of text that no document has is taken for what JavaScript writes, and not for a number as its neighbour is.
     """
     (app / "convex/schema.ts").write_text(HEAD + SCHEMA.replace("v.int64()", "v.string()"), "utf-8")
     said = cli("init", "convex:snapshot.zip", "--schema", "convex", "--table", "pages", "--output", "-")
-    assert 'encoding = { "updatedAt" = "iso8601@UTC", "_creationTime" = "epoch_ms" }' in said.out, said
+    assert 'encoding = { "updatedAt" = "rfc3339/ms", "_creationTime" = "epoch_ms" }' in said.out, said
 
 
 def test_schema_contradicted(app: Path, cli: Cli) -> None:
@@ -292,7 +327,7 @@ def test_schema_elsewhere(cli: Cli) -> None:
     for words, said in (
         (("check", "jsonl:own.jsonl", *WORDS, "--schema", "convex"), "goes with a snapshot of Convex"),
         (("init", "jsonl:own.jsonl", "--schema", "convex"), "goes with a snapshot of Convex"),
-        (("check", "convex:snapshot.zip", *WORDS, "--schema", "nowhere"), "there is no folder nowhere"),
+        (("check", "convex:snapshot.zip", *WORDS, "--schema", "nowhere"), "--schema: there is no folder nowhere"),
         (("check", "convex:snapshot.zip", *WORDS[:-2]), "--encoding is missing"),
         (("convex", "init", "convex", "--schema", "convex"), "the schema is that of the app"),
     ):

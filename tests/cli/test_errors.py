@@ -35,6 +35,8 @@ ENCODED = ("--updated", "updatedAt", "--encoding", "epoch_ms")
     [
         (["chek"], 'Did you mean "check"?'),
         (["check", URL, "--updatd", "x"], "Did you mean --updated?"),
+        (["check", URL, "services"], "'services' is one word too many, or no command. Try: timestamp-guard check --help"),
+        (["convex", "inti"], "'inti' is one word too many, or no command. Try: timestamp-guard convex --help"),
         (["check", URL, *ENCODED, "--format", "xml"], 'Choose from: "text", "json"'),
         (["check", URL, "--encoding", "epoch_ms"], "--encoding goes with a URL and --updated"),
         (["check", URL, "--updated", "updatedAt"], "--encoding is missing"),
@@ -89,6 +91,22 @@ def test_usage(shop: Path, cli: Cli, words: list[str], wanted: str) -> None:
     assert wanted in sentence(said)
     assert 2 == said.code
     assert before == shop.read_bytes()
+    assert [shop] == list(shop.parent.iterdir())
+
+
+@pytest.mark.parametrize("key", ["prod:happy-otter-123|c2VjcmV0LXNlY3JldA==", "self-hosted|0123456789abcdef0123"])
+@pytest.mark.parametrize(
+    "words", [["check", URL, *ENCODED], ["plan", URL, *ENCODED, "--fill", "now"], ["rollback", URL]]
+)
+def test_a_secret_for_a_field(shop: Path, cli: Cli, words: list[str], key: str) -> None:
+    """
+    A deploy key that is given as --key is not repeated: it is said where it belongs.
+    """
+    said = cli(*words, "--key", key)
+
+    assert 2 == said.code
+    assert "put that into CONVEX_DEPLOY_KEY" in said.err
+    assert key.rpartition("|")[2] not in said.out + said.err
     assert [shop] == list(shop.parent.iterdir())
 
 

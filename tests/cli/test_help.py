@@ -30,6 +30,26 @@ def test_example(cli: Cli, command: str) -> None:
     assert f"\n  timestamp-guard {command}" in said.out
 
 
+@pytest.mark.parametrize("command", [*COMMANDS, "convex schema", "convex init", "runs show", "runs purge"])
+def test_examples_as_they_are(cli: Cli, command: str) -> None:
+    """
+    No example is broken into two lines where it could not be copied, and the usage says how the command is called.
+    """
+    lines = cli(*command.split(), "--help").out.splitlines()
+
+    assert lines[0].startswith(f"Usage: timestamp-guard {command} ")
+    examples = [at for at, line in enumerate(lines) if line.startswith("  timestamp-guard ")]
+    assert [] == [lines[at] for at in examples if lines[at + 1].strip() and not lines[at].endswith("\\")
+                  and not lines[at + 1].startswith("  timestamp-guard ")]  # fmt: skip
+
+
+def test_usage_alone(cli: Cli) -> None:
+    """
+    A group of commands that is called alone says how it is called.
+    """
+    assert cli("convex").out.startswith("Usage: timestamp-guard convex COMMAND\n")
+
+
 @pytest.mark.parametrize("command", sorted(COMMANDS))
 def test_first_line(command: str) -> None:
     """

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from timestamp_guard.config import load
+from timestamp_guard.config import load, section
 
 from .conftest import URL, Cli, Rows
 
@@ -69,6 +69,19 @@ def test_prints(shop: Path, cli: Cli) -> None:
     assert 0 == said.code
     assert [URL] == [store["url"] for store in tomllib.loads(said.out)["store"]]
     assert not FILE.exists()
+
+
+def test_adds(shop: Path, cli: Cli) -> None:
+    """
+    To a file that says something else already, what is printed can be added, as the refusal says.
+    """
+    FILE.write_text("[audit]\ntouch = []\n", "utf-8")
+    assert f"print it with --output - (>> {FILE} adds it)" in cli("init", URL).err
+
+    FILE.write_text(FILE.read_text("utf-8") + cli("init", URL, "--output", "-").out, "utf-8")
+
+    assert 2 == len(load(FILE))
+    assert {"touch": []} == section(FILE, "audit")
 
 
 def test_elsewhere(shop: Path, cli: Cli) -> None:

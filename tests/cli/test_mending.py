@@ -361,6 +361,9 @@ class TestRuns:
             database.commit()
         said = cli("runs", "sqlite:///empty.db")
         assert (0, "no run is recorded\n") == (said.code, said.out)
+        Path("timestamp-guard.toml").write_text("[audit]\n")
+        said = cli("runs")
+        assert (2, True) == (said.code, "timestamp-guard.toml describes no store" in said.err)
 
     def test_list(self, shop: Path, cli: Cli) -> None:
         """

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 
 from ..errors import MissingExtra, StoreError, TimestampGuardError, UsageError
+from ..instants import brief
 from ._output import LEFT, UNWRITTEN, WRONG, tell
 
 __all__ = ["main"]
@@ -81,6 +82,9 @@ def _called(arguments: list[str]) -> int:
         code = application(called)(arguments, exit_on_error=False, print_error=False, verbose=False)
     except cyclopts.CycloptsError as problem:
         problem.verbose = False
-        tell(f"{' '.join(str(problem).split())} Try: timestamp-guard {called + ' ' if called else ''}--help")
+        said = " ".join(str(problem).split())
+        if isinstance(problem, cyclopts.UnusedCliTokensError):
+            said = f"{brief(' '.join(problem.unused_tokens or ()))} is one word too many, or no command."
+        tell(f"{said} Try: timestamp-guard {called + ' ' if called else ''}--help")
         return WRONG
     return code if isinstance(code, int) else 0

@@ -11,7 +11,7 @@ import attrs
 from cyclopts import Parameter
 
 from ..config import FILE as CONFIGURATION
-from ..config import Table, load
+from ..config import Table, load, places
 from ..convex.generate import FILE, GuardedTable, is_ours, module
 from ..errors import UnknownName, UsageError
 from ..instants import Encoding
@@ -47,7 +47,7 @@ def init(
     ] = False,
     form: Form = "text",
 ) -> int:
-    """Write timestampGuard.ts: the guard in TypeScript, for a Convex app.
+    r"""Write timestampGuard.ts: the guard in TypeScript, for a Convex app.
 
     A small module that the app commits: validators, a database wrapper that
     stamps every write and refuses what breaks the guard, and the internal
@@ -58,7 +58,8 @@ def init(
 
       timestamp-guard convex init
 
-      timestamp-guard convex init convex/ --updated updatedAt --created _creationTime --tolerance 5s --print
+      timestamp-guard convex init --updated updatedAt --created _creationTime \
+        --tolerance 5s --print
     """
     from ..convex.schema import read_schema
 
@@ -177,7 +178,7 @@ def _described(folder: Path, schema: Schema, chosen: Chosen, meaning: Meaning) -
     config = chosen.config
     if config is None and not said(meaning) and Path(CONFIGURATION).is_file():
         config = Path(CONFIGURATION)
-        if not any(each.url.startswith("convex") for each in load(config)):
+        if not any(each.url.startswith("convex") for each in places(config)):
             config = None
     if config is not None:
         if said(meaning):

@@ -5,6 +5,7 @@ The words that several commands share.
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias, TypeVar
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ANY", "FREELY", "NO_MENDING", "SCHEMA", "UNSAID", "Chosen", "Form", "Meaning", "Mending", "Pacing", "Url"]
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 Url: TypeAlias = Annotated[
@@ -30,7 +32,7 @@ Url: TypeAlias = Annotated[
     Parameter(
         help="The store, like sqlite:///app.db (sqlite:////tmp/app.db from the root), postgresql://host/app, "
         "env:DATABASE_URL (the address in that variable), jsonl:events.jsonl, json:advisories/*.json, "
-        "convex:snapshot.zip, or - to check what comes in. Without it, the stores of timestamp-guard.toml.",
+        "convex:snapshot.zip, convex+https://NAME.convex.cloud, or - to check what comes in. Without it, the stores of timestamp-guard.toml.",
         allow_leading_hyphen=True,
     ),
 ]
@@ -171,6 +173,26 @@ def said(*options: Meaning | Mending) -> list[str]:
     return [f"--{name}" for each in options for name in fields_dict(type(each)) if getattr(each, name)]
 
 
+_SECRET: Final = re.compile(r"[\w:.-]+\|\S{16,}")
+"""What deploy keys and admin keys of Convex look like."""
+
+
+def named(key: tuple[str, ...]) -> tuple[str, ...]:
+    """
+    The fields that `--key` names.
+
+    Raises:
+        UsageError: it is a secret, which is not repeated.
+    """
+    if any(map(_SECRET.fullmatch, key)):
+        msg = (
+            "--key names the field that identifies a record, and this looks like a deploy key: put that into "
+            "CONVEX_DEPLOY_KEY; what was on a command line is in the history of the shell, so make another one"
+        )
+        raise UsageError(msg)
+    return key
+
+
 def described(url: str, meaning: Meaning, mending: Mending, schema: Schema | None = None) -> Callable[[str], Table]:
     """
     What the options say of a table, as a function of its name; *schema* is the one that they name.
@@ -192,7 +214,7 @@ def described(url: str, meaning: Meaning, mending: Mending, schema: Schema | Non
         "created": meaning.created,
         "fill": tuple(_each("--fill", mending.fill, read_candidate)),
         "also": mending.also,
-        "key": meaning.key,
+        "key": named(meaning.key),
         "nonfinite": meaning.nonfinite,
         "schema": schema,
     }
@@ -231,10 +253,11 @@ def schema_at(path: Path | None, url: str) -> Schema | None:
         raise UsageError(msg)
     from ..convex.schema import read_schema
 
-    return read_schema(path)
+    (found,) = _each("--schema", (path,), read_schema)
+    return found
 
 
-def _each(option: str, given: tuple[str, ...], read: Callable[[str], T]) -> list[T]:
+def _each(option: str, given: tuple[S, ...], read: Callable[[S], T]) -> list[T]:
     """Read the values of an option; an error names it."""
     try:
         return [read(each) for each in given]

@@ -9,14 +9,15 @@ from collections.abc import Iterator, Sequence
 
 from attrs import frozen
 
+from ..config import places
 from ..errors import UnknownName, UsageError
 from ..ledger import Ledger, Run, ranges_of, together
-from ..stores import addresses, keepers, open_store, tables
+from ..stores import addresses, keepers, ledger_folder, open_store, tables
 from ._options import Chosen
 from ._output import Outcome
 from ._targets import configured
 
-__all__ = ["Recorded", "found", "recorded"]
+__all__ = ["Recorded", "found", "recorded", "unrecorded"]
 
 
 @frozen
@@ -49,7 +50,7 @@ def recorded(outcome: Outcome, url: str | None, chosen: Chosen, *, write: bool =
     if url is not None and chosen.config is None:
         asked = dict.fromkeys(addresses(url), chosen.table)
     else:
-        for table in configured(url, chosen):
+        for table in configured(url, chosen, places):  # a way back asks no schema, which may have changed since
             asked[table.url] = (*asked.get(table.url, ()), table.name)
     with contextlib.ExitStack() as stack:
         ledgers = []
@@ -64,6 +65,14 @@ def recorded(outcome: Outcome, url: str | None, chosen: Chosen, *, write: bool =
                     if name not in known:
                         raise UnknownName("table", name, place, known)
         yield ledgers
+
+
+def unrecorded(ledgers: Sequence[Recorded]) -> str:
+    """That no run is recorded, and where one would be, if it may be somewhere else too."""
+    folders = [str(folder) for each in ledgers if (folder := ledger_folder(each.url)) is not None]
+    if not folders:
+        return "no run is recorded"
+    return f"no run is recorded in {' or '.join(folders)}: call this from the folder in which backfill was called"
 
 
 def found(ledgers: Sequence[Recorded], number: int) -> tuple[Recorded, Run]:

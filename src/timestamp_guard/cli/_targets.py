@@ -5,16 +5,16 @@ What a command works on: every table that was chosen, opened.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from attrs import frozen
 
-from ..config import FILE, Table, load
+from ..config import FILE, NO_STORE, Table, load
 from ..engine.drive import known
 from ..engine.profile import ensure_fits
-from ..errors import UnknownName, UsageError
+from ..errors import ConfigurationError, UnknownName, UsageError
 from ..stores import addresses, open_store, tables
 from ..stores.base import BatchStore, Exported
 from ._options import NO_MENDING, UNSAID, Chosen, Meaning, Mending, described, said, schema_at
@@ -90,7 +90,7 @@ def targets(
             if given:
                 msg = f"{given[0]} goes with a URL and --updated; without them, the configuration file says it"
                 raise UsageError(msg)
-            many = configured(url, chosen)
+            many = configured(url, chosen, load)
             for table in many:
                 with outcome.store(table.name, alone=len(many) == 1):
                     found.append((table, opened(table)))
@@ -150,9 +150,19 @@ def _with_field(
     return found
 
 
-def configured(url: str | None, chosen: Chosen) -> list[Table]:
+class _Placed(Protocol):
+    @property
+    def url(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+
+
+_T = TypeVar("_T", bound=_Placed)
+
+
+def configured(url: str | None, chosen: Chosen, read: Callable[[Path], Iterable[_T]]) -> list[_T]:
     """
-    The tables of the configuration file that were chosen.
+    The tables of the configuration file, as *read* gives them, that were chosen.
 
     Raises:
         UsageError: there is no file, or nothing of that name in it.
@@ -170,7 +180,9 @@ def configured(url: str | None, chosen: Chosen) -> list[Table]:
                 f"or write {FILE} with {CLI} init {url}"
             )
         raise UsageError(msg)
-    found = list(load(path))
+    found = list(read(path))
+    if not found:
+        raise ConfigurationError(NO_STORE.format(path=path))
     if url is not None:
         urls = list(dict.fromkeys(table.url for table in found))
         if url not in urls:

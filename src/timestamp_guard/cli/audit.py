@@ -88,8 +88,11 @@ def audit(
         tell(f"wrote {len(found.findings):,} findings to {baseline}")
         return 0
     findings, gone = new(found.findings, before)
+    known = len(found.findings) - len(findings)
     found = evolve(found, findings=tuple(findings))
     _show(found, folder, form)
+    if known:
+        tell(f"{known:,} more findings are in {baseline}, and do not count")
     if gone:
         tell(f"{gone:,} findings of {baseline} are gone; --write-baseline writes it anew")
     failed = any(each.severity == "error" for each in findings)

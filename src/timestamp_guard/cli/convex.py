@@ -13,7 +13,9 @@ from ._output import LEFT, say, say_json
 
 __all__ = ["app"]
 
-app = App(name="convex", help_format="plaintext", result_action="return_value")
+app = App(
+    name="convex", usage="Usage: timestamp-guard convex COMMAND", help_format="plaintext", result_action="return_value"
+)
 
 
 @app.default

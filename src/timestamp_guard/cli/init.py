@@ -25,9 +25,18 @@ __all__ = ["init"]
 
 STDOUT = Path("-")
 
+CREATION_TIME = "_creationTime"
+"""What Convex sets by itself; the clock of who writes the other field may be a few seconds behind that."""
+
 
 def init(
-    url: Annotated[str, Parameter(help="The store, like sqlite:///app.db (sqlite:////tmp/app.db from the root).")],
+    url: Annotated[
+        str,
+        Parameter(
+            help="The store, like sqlite:///app.db (sqlite:////tmp/app.db from the root), env:DATABASE_URL, "
+            "jsonl:events.jsonl, convex:snapshot.zip or convex+https://NAME.convex.cloud."
+        ),
+    ],
     /,
     *,
     table: Annotated[
@@ -54,7 +63,7 @@ def init(
     """
     if output != STDOUT and output.exists() and not force:
         msg = (
-            f"{output} is there already: name another with --output, print it with --output -, "
+            f"{output} is there already: name another with --output, print it with --output - (>> {output} adds it), "
             f"or replace it with --force"
         )
         raise UsageError(msg)
@@ -200,7 +209,8 @@ def _table(each: Detected) -> Iterator[str]:
     yield f"earliest = {each.earliest}  # the year before the first of {each.sampled:,} sampled records"
     yield 'skew = "5s"  # how far clocks may be ahead'
     if created is not None:
-        yield 'tolerance = "0s"  # how much earlier than its creation a change may lie'
+        tolerance = "5s" if created.name == CREATION_TIME else "0s"
+        yield f'tolerance = "{tolerance}"  # how much earlier than its creation a change may lie'
         fill = ", ".join(_quoted(_candidate(look.name)) for look in each.sources)
         yield f"fill = [{fill}]  # missing, null and placeholders; the first that is sound is taken"
     else:

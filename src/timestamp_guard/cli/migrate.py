@@ -63,7 +63,8 @@ def migrate(
                         keep_current=keep_current,
                         keep_gate=keep_gate,
                         progress=told,
-                        tell=lambda said, label=target.label: tell(f"{label}: {said}"),  # type: ignore[misc]  # bound at once
+                        # A patch is a result, and is printed as one at the end.
+                        tell=lambda said, label=target.label: tell(f"{label}: {said.splitlines()[0]}"),  # type: ignore[misc]  # bound at once
                     )
                 outcome.judged(ok=done.ok)
                 if form == "json":

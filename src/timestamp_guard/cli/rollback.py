@@ -8,11 +8,12 @@ from cyclopts import Parameter
 
 from ..engine import rollback as take_back
 from ..stores import is_file, open_store, tables
-from ._options import ANY, FREELY, Chosen, Form, Pacing, Url
-from ._output import Outcome, say, say_json
+from ..stores.base import Exported
+from ._options import ANY, FREELY, Chosen, Form, Pacing, Url, named
+from ._output import Outcome, say, say_json, tell
 from ._pacing import ensure_meant, paced
 from ._progress import progress
-from ._recorded import found, recorded
+from ._recorded import found, recorded, unrecorded
 
 __all__ = ["rollback"]
 
@@ -48,7 +49,9 @@ def rollback(
     """
     outcome = Outcome()
     ensure_meant(pacing)
+    key = named(key)
     entries: dict[str, Any] = {}
+    following: dict[str, None] = {}
     with recorded(outcome, url, chosen) as ledgers:
         if run is None:
             # A table that is gone since has nothing that could be given back.
@@ -78,6 +81,8 @@ def rollback(
                 )
                 raise KeyboardInterrupt(msg) from None
             outcome.judged(ok=back.ok)
+            if back.counts.changed and isinstance(store, Exported):
+                following |= dict.fromkeys(store.following())
             if form == "json":
                 entries[label] = back.to_dict()
             else:
@@ -85,5 +90,7 @@ def rollback(
     if form == "json":
         say_json({"ok": outcome.code == 0, "tables": entries})
     elif not places and outcome.code == 0:
-        say("nothing to take back: no run is recorded")
+        say(f"nothing to take back: {unrecorded(ledgers)}")
+    for line in following:  # what was taken back is in the file, and not yet where the file came from
+        tell(line)
     return outcome.code

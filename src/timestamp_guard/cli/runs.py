@@ -18,7 +18,7 @@ from ..ledger import Change, Ledger, Run, changes_of, export
 from ..report import jsonable
 from ._options import ANY, Chosen, Form, Url
 from ._output import Outcome, say, say_json
-from ._recorded import found, recorded
+from ._recorded import found, recorded, unrecorded
 
 __all__ = ["app"]
 
@@ -53,7 +53,7 @@ def runs(url: Url = None, /, *, chosen: Chosen = ANY, form: Form = "text") -> in
             said = f", {at_it} at work" if at_it else ""
             say(f"{show(run.started)[:19]}Z  {run}{said}" + (f"  in {place.url}" if several else ""))
         if not listed and outcome.code == 0:
-            say("no run is recorded")
+            say(unrecorded(ledgers))
     return outcome.code
 
 

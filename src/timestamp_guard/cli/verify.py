@@ -41,14 +41,15 @@ def verify(
     ] = False,
     form: Form = "text",
 ) -> int:
-    """Prove that it is so: every record anew, and the ledger against the data.
+    r"""Prove that it is so: every record anew, and the ledger against the data.
 
     Reads only, but for --probe, whose writes are taken back. Exits 1 when anything is broken, when other fields
     are not what they were, or when the store takes a record that it should refuse.
 
       timestamp-guard verify
 
-      timestamp-guard verify env:DATABASE_URL --updated updated_at --encoding datetime --probe
+      timestamp-guard verify env:DATABASE_URL --updated updated_at \
+        --encoding datetime --probe
     """
     outcome = Outcome()
     expected = _read(against)

@@ -273,7 +273,8 @@ class _Worker:
         broken = dict(found.report.violations)
         held = sum(each.held for each in found.held.values())
         since = sum(each.since + each.gone for each in found.held.values())
-        said = f"{found.report.records:,} records, {found.report.broken:,} broken; {held:,} hold what was filled"
+        codes = f" ({', '.join(f'{count:,} {code}' for code, count in broken.items())})" if broken else ""
+        said = f"{found.report.records:,} records, {found.report.broken:,} broken{codes}; {held:,} hold what was filled"
         said += f", {since:,} were written or deleted since" if since else ""
         return (
             found.report.ok,

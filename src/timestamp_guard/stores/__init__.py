@@ -20,7 +20,17 @@ if TYPE_CHECKING:
     from .base import OpenStore
     from .sql.ledger import FileLedger
 
-__all__ = ["addresses", "braking", "is_file", "is_snapshot", "keepers", "open_ledger", "open_store", "tables"]
+__all__ = [
+    "addresses",
+    "braking",
+    "is_file",
+    "is_snapshot",
+    "keepers",
+    "ledger_folder",
+    "open_ledger",
+    "open_store",
+    "tables",
+]
 
 POSTGRESQL: Final = ("postgresql://", "postgres://")
 MYSQL: Final = ("mysql://", "mariadb://")
@@ -200,6 +210,22 @@ def keepers(url: str, chosen: Sequence[str] = ()) -> list[str]:
         return list(schemas.values())
     finally:
         server.close()
+
+
+def ledger_folder(url: str) -> Path | None:
+    """
+    Where the ledger of the store at *url* is looked for, if that depends on the current folder: as of a deployment of
+    Convex, which has no place for one.
+
+    Raises:
+        UsageError: the address cannot be read.
+    """
+    address = resolved(url)
+    if not address.startswith(CONVEX):
+        return None
+    from .convex.http import Address
+
+    return Address.parse(address).folder
 
 
 def braking(url: str, *, replicas: Sequence[str] = (), **wanted: Any) -> AbstractContextManager[list[Brake]]:

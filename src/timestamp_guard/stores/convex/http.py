@@ -110,6 +110,9 @@ class Address:
         if not secure and not _near(host):
             msg = f"{where} would be sent the key in the clear: use convex+https://{parts.netloc}"
             raise UsageError(msg)
+        if host.endswith(".convex.site"):
+            msg = f"{host} serves the HTTP actions of the app: wanted convex+https://{host.partition('.')[0]}.convex.cloud"
+            raise UsageError(msg)
         key = _key(asked.get("key"), where)
         named = re.fullmatch(r"(?:prod|dev):([^|:]+)\|.+", key)
         if host.endswith(".convex.cloud") and named and named[1] != host.partition(".")[0]:

@@ -9,17 +9,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from attrs import asdict, evolve, frozen
+from attrs import evolve
 
 from ...engine.stepwise import Stepwise
 from ...engine.tally import assess, change_of, survey
 from ...errors import StoreError, StoreReadOnly, UnknownName, UsageError
-from ...instants import ABSENT, Encodings, brief, decode
+from ...instants import ABSENT, Encodings, brief
 from ...job import Job
 from ...ledger import Ledger, MemoryLedger, Run, changes_of
-from ...repairs import Mend, needs
-from ...rules import Guard, Moment
-from ..base import Assessment, Change, Clock, Probe, Record, Step, Survey, pages
+from ...repairs import needs
+from ...rules import Guard
+from ..base import Assessment, Change, Clock, Probe, Step, Survey, pages
 from .http import Address, Deployment, Refused, Unfound
 from .live import Live
 from .live import tables as listed
@@ -44,23 +44,6 @@ def tables(url: str) -> list[str]:
         return listed(deployment)
     finally:
         deployment.close()
-
-
-@frozen(slots=False)
-class _Typed(Job):
-    """A job that writes numbers of the kind that the field holds: `1` is one kind in Convex, and `1.0` another."""
-
-    floats: bool = True
-
-    def mend(self, record: Record, moment: Moment) -> Mend | None:
-        """The value to write, if that kind of number can hold it."""
-        found = super().mend(record, moment)
-        if found is None or type(found.after) not in {int, float} or self.floats == (type(found.after) is float):
-            return found
-        if not self.floats and not float(found.after).is_integer():
-            return None
-        after = float(found.after) if self.floats else int(found.after)
-        return Mend(after, found.candidate) if isinstance(decode(after, self.encodings[self.field]), int) else None
 
 
 class OnlineStore(Stepwise):
@@ -88,12 +71,12 @@ class OnlineStore(Stepwise):
         deployment: Deployment | None = None,
     ) -> None:
         if key is not None and (key if isinstance(key, str) else tuple(key)) not in {"_id", ("_id",)}:
-            msg = f"a record of Convex is known by its _id, and by nothing else: leave the key {key!r} out"
+            msg = "a record of Convex is known by its _id, and by nothing else: leave --key out"  # it may be a secret
             raise UsageError(msg)
         self.deployment = deployment or Deployment(Address.parse(url))
         self.table = OnlineTable(self.deployment, name, encodings)
         self._read_only = read_only
-        self._last: tuple[Job, _Typed] | None = None
+        self._last: tuple[Job, Job] | None = None
         try:
             there = listed(self.deployment)
             if name not in there:
@@ -110,8 +93,9 @@ class OnlineStore(Stepwise):
         return ("_id",)
 
     def declared(self) -> dict[str, str]:
-        """The types that the schema gives its fields."""
-        return {name: str(kind) for name, kind in self.live.fields.items()}
+        """The types that the schema has, where they are one."""
+        types = {name: kind.kinds - {"null"} for name, kind in self.live.fields.items()}
+        return {name: min(kinds) for name, kinds in types.items() if len(kinds) == 1}
 
     def fields(self) -> Sequence[str]:
         """The fields of the schema, and those of the first records."""
@@ -292,7 +276,7 @@ class OnlineStore(Stepwise):
             kind = self.live.number(job.field)
             if kind is None:
                 kind = "bigint" if self._holds_integers(job.field) else "number"
-            self._last = job, _Typed(**asdict(job, recurse=False), floats=kind == "number")
+            self._last = job, evolve(job, number=float if kind == "number" else int)
         return self._last[1]
 
     def _holds_integers(self, field: str) -> bool:

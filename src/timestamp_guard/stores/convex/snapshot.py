@@ -28,8 +28,11 @@ TABLES: Final = "_tables"
 _PLACE: Final = re.compile(
     r"(?P<lead>(?:[^/]+/)*?)(?P<components>(?:_components/[^/]+/)*)(?P<table>[^/]+)/documents\.jsonl", re.DOTALL
 )
-_PRINTED: Final = re.compile(rb'[:\[,]\s*-?\d+n\s*[,}\]]|[:\[,]\s*Bytes\("|[{,]\s*[A-Za-z_]\w*\s*:')
-"""What `npx convex data` prints, and JSON does not have."""
+_PRINTED: Final = re.compile(
+    rb'\s*[{\[](?s:.)*?(?:[:\[,]\s*-?\d+n\s*[,}\]]|[:\[,]\s*Bytes\("|[{,]\s*[A-Za-z_]\w*\s*:)'
+    rb"|[^\n]* \| [^\n]*\n-+\|[-|]*\n"
+)
+"""How a file begins that holds what `npx convex data` prints: objects, with what JSON does not have, or a table."""
 
 
 @frozen
@@ -68,6 +71,9 @@ class Snapshot:
             UsageError: it is none, or is encrypted.
         """
         place = Path(path)
+        if "//" in path and not place.exists():
+            msg = f"{path} is no file: a live deployment is convex+https://NAME.convex.cloud"
+            raise UsageError(msg)
         if not place.exists():
             raise StoreMissing(f"there is no snapshot {path}: npx convex export --path {path} makes one")
         place = place.resolve()
@@ -163,7 +169,7 @@ def _packed(path: Path, said: str) -> list[str]:
     with path.open("rb", buffering=0) as raw:
         file: BinaryIO = raw
         head = raw.read(2**16)
-        if not head.startswith(b"PK") and _PRINTED.search(head):
+        if not head.startswith(b"PK") and _PRINTED.match(head):
             msg = (
                 f"{said} is what npx convex data prints, which is no snapshot: an int64 is 123n there, bytes are Bytes(...), "
                 f"and it stops after 100 documents; take npx convex export --path snapshot.zip"
@@ -175,14 +181,13 @@ def _packed(path: Path, said: str) -> list[str]:
 
 def _unpacked(folder: Path) -> list[str]:
     """The files of a folder that are not the app's; a symbolic link is refused, for what it leads to is not in it."""
-    found = []
+    found: list[str] = []
+    links: list[Path] = []
     for where, folders, files in os.walk(folder):
         here = Path(where)
         folders[:] = sorted(name for name in folders if name != "_storage")
-        for name in [*folders, *files]:
-            if (here / name).is_symlink():
-                raise StoreDamaged(
-                    f"{here / name} is a symbolic link, and leads out of the snapshot: put there what it names"
-                )
+        links += [here / name for name in [*folders, *files] if (here / name).is_symlink()]
         found += [(here / name).relative_to(folder).as_posix() for name in files if name in {DOCUMENTS, SHAPE}]
+    if found and links:  # a folder without documents is no snapshot, and may hold what it likes
+        raise StoreDamaged(f"{links[0]} is a symbolic link, and leads out of the snapshot: put there what it names")
     return found

@@ -298,9 +298,12 @@ class ConvexStore(FileStore):
 
     def following(self, part: Path | None = None) -> Sequence[str]:
         """What is to be done after a run; *part* is a ZIP of the changed tables alone."""
-        name = self.snapshot.path.name
-        file = f"{name}.zip" if part is None and not self.snapshot.packed else str(part or name)
-        zipped = f"(cd {quote(name)} && zip -qr ../{quote(file)} .) && " if file == f"{name}.zip" else ""
+        place = self.snapshot.path
+        here = str(place.relative_to(Path.cwd()) if place.is_relative_to(Path.cwd()) else place)
+        file, zipped = str(part or here), ""
+        if part is None and not self.snapshot.packed:
+            file = f"{here}.zip"
+            zipped = f"(cd {quote(here)} && zip -qr {quote(f'../{place.name}.zip')} .) && "
         return [
             f"bring it back with: {zipped}npx convex import --replace {quote(file)}",
             (
