@@ -43,13 +43,14 @@ if TYPE_CHECKING:
 
     from .reader import Reader
 
-__all__ = ["DATABASE", "EACH", "argument", "brief", "called", "callee", "database", "rows", "tables_of"]
+__all__ = ["BY_INDEX", "DATABASE", "EACH", "argument", "brief", "called", "callee", "database", "rows", "tables_of"]
 
 DATABASE: Final = re.compile(r"^(db|\w+(Db|DB))$")
 """How people call a database, where nothing else says that it is one."""
 
 
 EACH: Final = {"every", "filter", "find", "findLast", "flatMap", "forEach", "map", "some", "sort", "toSorted"}
+BY_INDEX: Final = {"withIndex", "withSearchIndex"}
 _SAME: Final = {"concat", "filter", "reverse", "slice", "sort", "splice", "toReversed", "toSorted", "toSpliced"}
 _ONE: Final = {"at", "find", "findLast", "pop", "shift"}
 _NUMBERS: Final = {"BigInt", "Boolean", "Date", "Math", "Number", "String", "crypto", "performance"}
@@ -259,7 +260,7 @@ def _of_query(query: Query, name: str, given: list[Piece]) -> Value | None:
     match name:
         case "filter" | "fullTableScan" | "order":
             return query
-        case "withIndex" | "withSearchIndex":
+        case _ if name in BY_INDEX:
             return evolve(query, bounded=query.bounded or len(given) > 1)
         case "collect" | "take":
             return Listed(row)

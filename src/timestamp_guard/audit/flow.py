@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from attrs import evolve, frozen
 
-from ..convex.typescript import Piece, string, text, unwrap
+from ..convex.typescript import Piece, string, text, unwrap, words
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -76,7 +76,7 @@ def occurrences(declared: Piece, use: Piece) -> Iterator[Node]:
     root = declared.module.root
     source = root.text or b""
     start, end = declared.node.end_byte - root.start_byte, use.node.start_byte - root.start_byte
-    for found in re.finditer(rb"(?<![\w$.])" + re.escape(declared.text.encode()) + rb"(?![\w$])", source[start:end]):
+    for found in words(declared.text, before=r"\w$.").finditer(source[start:end]):
         low = found.start() + declared.node.end_byte
         node = root.descendant_for_byte_range(low, low + len(declared.text.encode()))
         if node is not None and node.type == "identifier" and text(node) == declared.text:

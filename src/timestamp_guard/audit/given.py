@@ -8,7 +8,7 @@ import re
 from typing import TYPE_CHECKING
 
 from ..convex.names import Binding
-from ..convex.typescript import Piece, string, text
+from ..convex.typescript import Piece, string, text, words
 from . import calls, flow, typed
 from .calls import callee
 from .values import (
@@ -148,7 +148,7 @@ def _from_callers(reader: Reader, function: Piece, place: int) -> Value | None:
     root = function.module.root
     source = root.text or b""
     found: list[Value] = []
-    for match in re.finditer(rb"(?<![\w$.])" + re.escape(text(named).encode()) + rb"(?![\w$])", source):
+    for match in words(text(named), before=r"\w$.").finditer(source):
         at = root.descendant_for_byte_range(match.start() + root.start_byte, match.end() + root.start_byte)
         if at is None or at == named or at.type != "identifier":
             continue

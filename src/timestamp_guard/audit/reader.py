@@ -61,7 +61,7 @@ class Reader:
         self.schema = schema
         self.stamping = stamping
         self.builders: dict[tuple[Path, str], bool] = {}
-        self.types: dict[Path, dict[str, Piece]] = {}
+        self.types: dict[int, tuple[dict[str, Piece], list[tuple[Piece, str]]]] = {}
         self._documents: dict[str, Value] = {}
         self._depth = 0
         self._steps = 0

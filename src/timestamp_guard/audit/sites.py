@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import frozen
 
-from ..convex.typescript import Module, Piece, string, text
+from ..convex.typescript import Module, Piece, string, text, words
 from . import calls, flow
 from .findings import Site
 from .values import Anything, Later, Value, texts
@@ -69,7 +69,7 @@ def named(module: Module, pattern: re.Pattern[bytes]) -> Iterator[Node]:
             yield node
 
 
-_NAMES: Final = re.compile(rb"(?<![\w$])(?:" + "|".join(_CALLS).encode() + rb")(?![\w$])")
+_NAMES: Final = words(*_CALLS)
 
 
 def sites(reader: Reader, module: Module, tracked: Tracked) -> Iterator[tuple[Site, Piece]]:

@@ -194,28 +194,38 @@ class _Types:
 
 def _declaration(reader: Reader, module: Module, name: str, left: int = 8) -> Piece | None:
     """Where a type is declared, here or in a file that this one imports from."""
-    if module.path not in reader.types:
-        top = [each.child_by_field_name("declaration") or each for each in module.root.named_children]
-        reader.types[module.path] = {
-            text(own): Piece(module, each)
-            for each in top
-            if each.type in _TYPES and (own := each.child_by_field_name("name")) is not None
-        }
-    if name in reader.types[module.path]:
-        return reader.types[module.path][name]
-    for statement in module.root.named_children if left else ():
-        source = statement.child_by_field_name("source")
-        if source is None or (name not in text(statement) and "*" not in text(statement)):
+    if module.root.id not in reader.types:
+        reader.types[module.root.id] = _types(module)
+    own, others = reader.types[module.root.id]
+    if name in own:
+        return own[name]
+    for statement, said in others if left else ():
+        source = statement.child("source")
+        if source is None or (name not in said and "*" not in said):
             continue
         wanted = name
-        for each in find(Piece(module, statement), "import_specifier", "export_specifier"):
+        for each in find(statement, "import_specifier", "export_specifier"):
             real, alias = each.child("name"), each.child("alias")
             if alias is not None and alias.text == name and real is not None:
                 wanted = real.text
-        found = reader.folder.imported(module, string(source) or "")
+        found = reader.folder.imported(module, string(source.node) or "")
         if isinstance(found, Module) and (there := _declaration(reader, found, wanted, left - 1)):
             return there
     return None
+
+
+def _types(module: Module) -> tuple[dict[str, Piece], list[tuple[Piece, str]]]:
+    """The types that a file declares, by name, and its imports and exports of others, with their source."""
+    own: dict[str, Piece] = {}
+    others: list[tuple[Piece, str]] = []
+    for each in module.root.named_children:
+        if each.child_by_field_name("source") is not None:
+            others.append((Piece(module, each), text(each)))
+        declared = each.child_by_field_name("declaration") or each
+        name = declared.child_by_field_name("name") if declared.type in _TYPES else None
+        if name is not None:
+            own[text(name)] = Piece(module, declared)
+    return own, others
 
 
 # -- Validators --------------------------------------------------------------------------------------------------
