@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -94,6 +95,50 @@ SOUND = {
 }
 
 
+MORE: Final = {
+    "swallowed-errors": [
+        "await ctx.db.patch(args.page, { updatedAt: 1 }).catch(() => null);",
+        "try { await ctx.db.patch(args.page, { updatedAt: 1 }); } catch { console.log('failed'); } finally { done(); }",
+    ],
+    "epoch-zero-literal": [
+        f"await ctx.db.patch(args.page, {{ updatedAt: {each} }});"
+        for each in (
+            "-1",
+            "0n",
+            "(0 as number)",
+            "new Date(0).getTime()",
+            '"1970-01-01T00:00:00.000Z"',
+            "args ? 5 : 0",
+            "args.at ?? 0",
+        )
+    ]
+    + ["const row: any = {}; row.updatedAt = 0;", 'const row = { "updatedAt": 0 };'],
+    "unbounded-collect": ['return await ctx.db.query("pages").withIndex("by_name").collect();'],
+}
+"""Other ways to break the same rules."""
+
+SOUND["swallowed-errors"] += [
+    "await ctx.db.patch(args.page, { updatedAt: 1 }).catch((error) => { throw error; });",
+    "try { await ctx.db.patch(args.page, { updatedAt: 1 }); } finally { console.log('done'); }",
+    "await ctx.db.patch(args.user, {}).catch(() => null);",
+    "await ctx.db.patch(args.page, { updatedAt: 1 }).then(() => null);",
+]
+SOUND["epoch-zero-literal"] += [
+    "const { updatedAt } = args as any; const other = updatedAt;",
+    "const row: any = {}; row.updatedAt += 0 + 1;",
+    "if (args.page.updatedAt === 0) throw new Error();",
+]
+SOUND["unbounded-collect"] += ["const collect = 5; return collect;", "return args.collect;"]
+
+
+@pytest.mark.parametrize(("rule", "body"), [(rule, body) for rule, bodies in MORE.items() for body in bodies])
+def test_otherwise_broken(tmp_path: Path, rule: str, body: str) -> None:
+    """
+    A rule is broken in more ways than one.
+    """
+    assert [rule] == rules(app(tmp_path, a__ts=mutation(body)))
+
+
 @pytest.mark.parametrize("rule", BROKEN)
 def test_broken(tmp_path: Path, rule: str) -> None:
     """
@@ -130,6 +175,12 @@ def test_every_rule_is_tried() -> None:
         ("a.test.ts", mutation("return 1;"), ["file-not-bundled"]),
         ("a.helpers.ts", mutation("return 1;"), ["file-not-bundled"]),
         ("my functions.ts", mutation("return 1;"), ["file-not-bundled"]),
+        ("#draft.ts", mutation("return 1;"), ["file-not-bundled"]),
+        (
+            "a.jobs.ts",
+            f"{HEAD}export default mutation({{ args: {{}}, handler: async () => 1 }});\n",
+            ["file-not-bundled"],
+        ),
         ("a.test.ts", 'import { test } from "vitest";\ntest("a", () => {});\n', []),
         ("a.config.ts", "export default {};\n", []),
         ("a.ts", mutation("return 1;"), []),
@@ -155,6 +206,8 @@ VALIDATORS = f"{HEAD}export const stamp = v.number();\nexport const fields = {{ 
         ({"validators.ts": VALIDATORS, "b.ts": 'import { stamp } from "./validators";\n'}, 1),
         ({"validators.ts": VALIDATORS, "b.ts": 'import * as all from "./validators";\n'}, 0),
         ({"validators.ts": VALIDATORS, "b.ts": 'export * from "./validators";\n'}, 0),
+        ({"validators.ts": VALIDATORS, "b.ts": 'const all = await import("./validators");\n'}, 0),
+        ({"validators.ts": VALIDATORS, "b.ts": 'const all = await import("validators");\n'}, 2),
         ({"validators.ts": VALIDATORS, "b.ts": 'export { stamp, fields } from "./validators";\n'}, 0),
         ({"validators.ts": f"{VALIDATORS}export const both = v.object({{ ...fields, stamp }});\n"}, 1),
         ({"validators.ts": "export function validateUpdatedAt(x: number) { return x > 0; }\n"}, 1),

@@ -43,16 +43,16 @@ if TYPE_CHECKING:
 
     from .reader import Reader
 
-__all__ = ["DATABASE", "EACH", "argument", "brief", "called", "callee", "database", "rows", "tables_of"]
+__all__ = ["BY_INDEX", "DATABASE", "EACH", "argument", "brief", "called", "callee", "database", "rows", "tables_of"]
 
 DATABASE: Final = re.compile(r"^(db|\w+(Db|DB))$")
 """How people call a database, where nothing else says that it is one."""
 
 
 EACH: Final = {"every", "filter", "find", "findLast", "flatMap", "forEach", "map", "some", "sort", "toSorted"}
+BY_INDEX: Final = {"withIndex", "withSearchIndex"}
 _SAME: Final = {"concat", "filter", "reverse", "slice", "sort", "splice", "toReversed", "toSorted", "toSpliced"}
 _ONE: Final = {"at", "find", "findLast", "pop", "shift"}
-_TEXTUAL: Final = {"getTime", "join", "replace", "toISOString", "toLowerCase", "toString", "toUpperCase", "trim"}
 _NUMBERS: Final = {"BigInt", "Boolean", "Date", "Math", "Number", "String", "crypto", "performance"}
 
 
@@ -76,7 +76,7 @@ def called(reader: Reader, call: Piece, frame: Frame) -> Value:
         if found is not None:
             return found
     elif function.node.type == "identifier":
-        found = _helper(reader, function.text, given, frame)
+        found = _helper(reader, function, given, frame)
         if found is not None:
             return found
     code = reader.value(function, frame)
@@ -89,7 +89,7 @@ def apply(reader: Reader, code: Code, given: tuple[Value, ...]) -> Value:
     """What a function of ours gives back."""
     body = code.piece.child("body")
     frame = {**code.frame, code.piece.node.id: given}
-    if body is None or any(child.type in {"*", "yield"} for child in code.piece.node.children):
+    if body is None or any(child.type == "*" for child in code.piece.node.children):
         return Anything(f"`{brief(code.piece)}` has no body here")
     if body.node.type == "statement_block":
         found = either(_returned(reader, code.piece.node, body, frame))
@@ -135,8 +135,6 @@ def _known(reader: Reader, owner: str, name: str, given: list[Piece], frame: Fra
             return Record(tuple(Entry(Later(each, frame), spread=True) for each in given), str(given[0]))
         case ("Object", "freeze") | ("Promise", "all" | "resolve"):
             return reader.value(given[0], frame)
-        case "Object", "keys":
-            return Listed(SCALAR)
         case "Array", "from":
             of = reader.element(reader.value(given[0], frame))
             return Listed(_with(reader, given[1], frame, of) if len(given) > 1 else of)
@@ -189,21 +187,18 @@ def _arguments_text(call: Node) -> str:
     return "" if given is None else text(given)[1:]
 
 
-def _helper(reader: Reader, name: str, given: list[Piece], frame: Frame) -> Value | None:
+def _helper(reader: Reader, function: Piece, given: list[Piece], frame: Frame) -> Value | None:
     """Of functions that packages give, by their names, and of those that stamp."""
+    name = function.text
     if name in reader.stamping:
         return Database(stamped=True)
-    if name in {"Boolean", "Number", "String", "BigInt", "parseInt", "parseFloat"}:
-        return SCALAR
     if not given:
         return None
     if name in {"structuredClone", "nullThrows"}:
         found = reader.value(given[0], frame)
         return found.of if isinstance(found, Maybe) else found
     if name in {"pick", "omit", "asyncMap", "getManyFrom", "getOneFrom", "getOneFromOrThrow"} and len(given) > 1:
-        function = given[0].node.parent
-        bound = function and function.parent and function.parent.child_by_field_name("function")
-        if bound is None or not isinstance(reader.folder.binding(given[0].at(bound)), Outside):
+        if not isinstance(reader.folder.binding(function), Outside):
             return None  # a function of their own
         second = reader.value(given[1], frame)
         if name == "asyncMap":
@@ -220,15 +215,16 @@ def _helper(reader: Reader, name: str, given: list[Piece], frame: Frame) -> Valu
 
 
 def _with(reader: Reader, function: Piece, frame: Frame, *given: Value) -> Value:
+    """What a function gives for each of some values: it is given their places too."""
     code = reader.value(function, frame)
-    return apply(reader, code, given) if isinstance(code, Code) else Anything("what the function gives is not known")
+    if not isinstance(code, Code):
+        return Anything("what the function gives is not known")
+    return apply(reader, code, (*given, SCALAR))
 
 
 def _method(reader: Reader, owner: Piece, name: str, given: list[Piece], frame: Frame) -> Value | None:
-    if name in {"get", "insert", "normalizeId", "query"} and database(reader, owner, frame) is not None:
+    if given and name in {"get", "insert", "normalizeId", "query"} and database(reader, owner, frame) is not None:
         return _of_database(reader, name, given, frame)
-    if name in _TEXTUAL:
-        return SCALAR
     held = reader.value(owner, frame)
     match held:
         case Query():
@@ -239,15 +235,11 @@ def _method(reader: Reader, owner: Piece, name: str, given: list[Piece], frame: 
             return _with(reader, given[0], frame, held)
         case _ if name in {"catch", "finally"}:
             return held
-        case _ if name in {"flat", *EACH, *_SAME}:
-            return Anything("what the array holds is known when it runs")
         case _:
             return None
 
 
 def _of_database(reader: Reader, name: str, given: list[Piece], frame: Frame) -> Value | None:
-    if not given:
-        return None
     first = reader.value(given[0], frame)
     tables = texts(first)
     match name:
@@ -268,7 +260,7 @@ def _of_query(query: Query, name: str, given: list[Piece]) -> Value | None:
     match name:
         case "filter" | "fullTableScan" | "order":
             return query
-        case "withIndex" | "withSearchIndex":
+        case _ if name in BY_INDEX:
             return evolve(query, bounded=query.bounded or len(given) > 1)
         case "collect" | "take":
             return Listed(row)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from attrs import evolve, frozen
 
-from ..convex.typescript import Piece, string, text, unwrap
+from ..convex.typescript import Piece, string, text, unwrap, words
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -76,7 +76,7 @@ def occurrences(declared: Piece, use: Piece) -> Iterator[Node]:
     root = declared.module.root
     source = root.text or b""
     start, end = declared.node.end_byte - root.start_byte, use.node.start_byte - root.start_byte
-    for found in re.finditer(rb"(?<![\w$.])" + re.escape(declared.text.encode()) + rb"(?![\w$])", source[start:end]):
+    for found in words(declared.text, before=r"\w$.").finditer(source[start:end]):
         low = found.start() + declared.node.end_byte
         node = root.descendant_for_byte_range(low, low + len(declared.text.encode()))
         if node is not None and node.type == "identifier" and text(node) == declared.text:
@@ -97,9 +97,7 @@ def argument_nodes(call: Node) -> list[Node]:
 
 
 def _change(declared: Piece, node: Node) -> Change | None:
-    parent = node.parent
-    if parent is None:
-        return None
+    parent = node.parent or node
     match parent.type:
         case "assignment_expression" if parent.child_by_field_name("left") == node:
             return Change("replaced", declared.at(parent.child_by_field_name("right") or parent))
@@ -116,9 +114,7 @@ def _change(declared: Piece, node: Node) -> Change | None:
 def _member(declared: Piece, member: Node) -> Change | None:
     key = _key(declared, member)
     at = outer(member)
-    parent = at.parent
-    if parent is None:
-        return None
+    parent = at.parent or at
     if parent.type in {"assignment_expression", "augmented_assignment_expression"}:
         if parent.child_by_field_name("left") != at:
             return None
@@ -140,9 +136,7 @@ def _key(declared: Piece, member: Node) -> Piece | str | None:
 
 
 def _argument(declared: Piece, arguments: Node, node: Node) -> Change | None:
-    call = arguments.parent
-    if call is None or call.type not in {"call_expression", "new_expression"}:
-        return None
+    call = arguments.parent or arguments
     called = call.child_by_field_name("function") or call.child_by_field_name("constructor")
     name = "" if called is None else text(called)
     given = argument_nodes(call)
@@ -157,15 +151,10 @@ def _argument(declared: Piece, arguments: Node, node: Node) -> Change | None:
 def _reaches(change: Node, use: Node) -> bool:
     """Whether who comes to the use has come by the change."""
     node, parent = change, change.parent
-    while parent is not None:
-        if parent.type in _BRANCHES and not _tested(parent, node):
-            return _holds(parent, use) and parent.type not in {
-                "if_statement",
-                "ternary_expression",
-                "binary_expression",
-            }
+    while parent is not None and (parent.type not in _BRANCHES or _tested(parent, node)):
         node, parent = parent, parent.parent
-    return True
+    maybe = {"if_statement", "ternary_expression", "binary_expression"}
+    return parent is None or (parent.type not in maybe and _holds(parent, use))
 
 
 def _tested(branch: Node, inside: Node) -> bool:

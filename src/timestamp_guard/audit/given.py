@@ -8,10 +8,25 @@ import re
 from typing import TYPE_CHECKING
 
 from ..convex.names import Binding
-from ..convex.typescript import Piece, string, text
+from ..convex.typescript import Piece, string, text, words
 from . import calls, flow, typed
 from .calls import callee
-from .values import NOTHING, Anything, Context, Entry, Frame, Ids, Maybe, Record, Row, Value, either, is_vague, texts
+from .values import (
+    NOTHING,
+    Anything,
+    Context,
+    Entry,
+    Frame,
+    Ids,
+    Maybe,
+    Record,
+    Row,
+    Value,
+    either,
+    is_vague,
+    texts,
+    with_default,
+)
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -23,14 +38,11 @@ __all__ = ["parameter"]
 
 def parameter(reader: Reader, piece: Piece, frame: Frame) -> Value:
     """What a parameter is: what the function is called with, as far as that can be seen, or what its type says."""
-    node = piece.node
-    parent = node.parent
-    function = parent.parent if parent is not None and parent.type == "formal_parameters" else parent
-    if function is None:
-        return Anything("it is given when it runs")
-    place = 0
-    if parent is not None and parent.type == "formal_parameters":
-        place = [each for each in parent.named_children if each.type != "comment"].index(node)
+    node, place = piece.node, 0
+    function = node.parent or node
+    if function.type == "formal_parameters":
+        place = [each for each in function.named_children if each.type != "comment"].index(node)
+        function = function.parent or node
     found = _given(reader, piece.at(function), place, frame)
     pattern = piece.child("pattern")
     if pattern is not None and pattern.node.type == "rest_pattern":
@@ -45,7 +57,7 @@ def parameter(reader: Reader, piece: Piece, frame: Frame) -> Value:
     elif is_vague(found):
         found = _from_callers(reader, piece.at(function), place) or found
     if default is not None:
-        return either([found.of if isinstance(found, Maybe) else found, reader.value(default, frame)])
+        return with_default(found, reader.value(default, frame))
     return found
 
 
@@ -54,18 +66,13 @@ def _given(reader: Reader, function: Piece, place: int, frame: Frame) -> Value:
         given = frame[function.node.id]
         return reader.look(given[place]) if place < len(given) else NOTHING
     at = flow.outer(function.node)
-    parent = at.parent
-    if parent is None:
-        return Anything("it is given when it runs")
+    parent = at.parent or at
     if parent.type == "arguments" and parent.parent is not None:
         return _to_callback(reader, function.at(parent.parent), at, place, frame)
-    named = None
+    named = parent.child_by_field_name("key") or function.node.child_by_field_name("name")
     if parent.type == "pair":
-        named = parent.child_by_field_name("key")
-        parent = parent.parent
-    elif function.node.type == "method_definition":
-        named = function.node.child_by_field_name("name")
-    if named is not None and parent is not None and parent.type == "object":
+        parent = parent.parent or parent
+    if named is not None and parent.type == "object":
         return _to_handler(reader, function.at(parent), text(named), place, frame)
     return Anything("it is given when it runs")
 
@@ -141,7 +148,7 @@ def _from_callers(reader: Reader, function: Piece, place: int) -> Value | None:
     root = function.module.root
     source = root.text or b""
     found: list[Value] = []
-    for match in re.finditer(rb"(?<![\w$.])" + re.escape(text(named).encode()) + rb"(?![\w$])", source):
+    for match in words(text(named), before=r"\w$.").finditer(source):
         at = root.descendant_for_byte_range(match.start() + root.start_byte, match.end() + root.start_byte)
         if at is None or at == named or at.type != "identifier":
             continue

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import frozen
 
-from ..convex.typescript import Module, Piece, find, string, text, unwrap
+from ..convex.typescript import Module, Piece, find, string, text, unwrap, words
 from . import calls, flow
 from .findings import Finding, Site
 from .sites import Tracked, named, statement
@@ -72,10 +72,14 @@ def _builder(module: Module, value: Node) -> str | None:
 
 
 def per_file(
-    reader: Reader, module: Module, found: Sequence[tuple[Site, Piece]], tracked: Tracked
+    reader: Reader,
+    module: Module,
+    functions: Sequence[Registered],
+    found: Sequence[tuple[Site, Piece]],
+    tracked: Tracked,
 ) -> Iterator[Finding]:
     """The findings of a file that is deployed."""
-    yield from _public(module, found, tracked)
+    yield from _public(module, functions, found, tracked)
     yield from _too_soon(found, tracked)
     yield from _unbounded(reader, module, tracked)
     yield from _swallowed(module, found)
@@ -120,9 +124,11 @@ def commands(module: Module) -> Iterator[Finding]:
             yield Finding.of("run-command", module.name, (line, line, line), None, message, found[0])
 
 
-def _public(module: Module, found: Sequence[tuple[Site, Piece]], tracked: Tracked) -> Iterator[Finding]:
+def _public(
+    module: Module, functions: Sequence[Registered], found: Sequence[tuple[Site, Piece]], tracked: Tracked
+) -> Iterator[Finding]:
     only = frozenset({tracked.settings.updated})
-    for each in registered(module):
+    for each in functions:
         if not each.public:
             continue
         said = _MIGRATION.search(each.name) or _MIGRATION.search(module.name)
@@ -185,7 +191,7 @@ def _each(call: Node) -> bool:
     return function is not None and text(function).endswith((".map", ".forEach"))
 
 
-_COLLECT: Final = re.compile(rb"(?<![\w$])collect(?![\w$])")
+_COLLECT: Final = words("collect")
 
 
 def _unbounded(reader: Reader, module: Module, tracked: Tracked) -> Iterator[Finding]:
@@ -194,6 +200,8 @@ def _unbounded(reader: Reader, module: Module, tracked: Tracked) -> Iterator[Fin
         owner = None if member is None else member.child_by_field_name("object")
         if member is None or owner is None or member.parent is None or member.parent.type != "call_expression":
             continue
+        if _by_index(owner):
+            continue  # most are, and need not be followed
         reader.ask()
         query = reader.value(Piece(module, owner), {})
         if not isinstance(query, Query) or query.bounded or not tracked.any_of(query.tables or frozenset()):
@@ -202,6 +210,18 @@ def _unbounded(reader: Reader, module: Module, tracked: Tracked) -> Iterator[Fin
         table = next(iter(query.tables)) if query.tables and len(query.tables) == 1 else None
         message = f"all of {tables} is read in one transaction, which fails once it has grown; read it in pages"
         yield _at(Piece(module, member.parent), "unbounded-collect", table, message)
+
+
+def _by_index(query: Node) -> bool:
+    """Whether a query says itself which part of an index it reads, whatever it is of."""
+    node: Node | None = query
+    while node is not None and node.type == "call_expression":
+        member = node.child_by_field_name("function") or node
+        name = member.child_by_field_name("property")
+        if name is not None and text(name) in calls.BY_INDEX and len(flow.argument_nodes(node)) > 1:
+            return True
+        node = member.child_by_field_name("object")
+    return False
 
 
 def _swallowed(module: Module, found: Sequence[tuple[Site, Piece]]) -> Iterator[Finding]:
@@ -254,7 +274,7 @@ def _throws_after(attempt: Piece) -> bool:
 
 def zeros(module: Module, updated: str) -> Iterator[Finding]:
     """Where the field is given 0, -1, or the beginning of 1970."""
-    for node in named(module, re.compile(rb"(?<![\w$])" + re.escape(updated.encode()) + rb"(?![\w$])")):
+    for node in named(module, words(updated)):
         at = node.parent if node.type == "string_fragment" else node
         parent = None if at is None else at.parent
         if at is None or parent is None:

@@ -11,7 +11,7 @@ from attrs import evolve
 
 from ..convex.names import Binding, Folder, Outside, Whole
 from ..convex.typescript import Piece, string, text
-from . import calls, typed, variables
+from . import calls, flow, typed, variables
 from .values import (
     FUNCTIONS,
     NOTHING,
@@ -61,7 +61,7 @@ class Reader:
         self.schema = schema
         self.stamping = stamping
         self.builders: dict[tuple[Path, str], bool] = {}
-        self.types: dict[Path, dict[str, Piece]] = {}
+        self.types: dict[int, tuple[dict[str, Piece], list[tuple[Piece, str]]]] = {}
         self._documents: dict[str, Value] = {}
         self._depth = 0
         self._steps = 0
@@ -123,18 +123,10 @@ class Reader:
                 return self._binary(piece, frame)
             case "unary_expression":
                 return NOTHING if text(node).startswith("void") else SCALAR
-            case "assignment_expression":
-                return self.value(piece.child("right") or piece, frame)
-            case "sequence_expression":
-                return self.value(piece.at(node.named_children[-1]), frame)
             case "call_expression":
                 return calls.called(self, piece, frame)
-            case "new_expression":
-                return (
-                    SCALAR
-                    if text(node).startswith("new Date")
-                    else Anything(f"`{calls.brief(piece)}` is an object of its own")
-                )
+            case "new_expression" if _is_set(node):
+                return self.value(piece.at(flow.argument_nodes(node)[0]), frame)
             case _ if node.type in FUNCTIONS:
                 return Code(piece, frame)
             case _ if node.type in _SCALARS:
@@ -270,8 +262,6 @@ class Reader:
                 return self.get(of, key, asked) if key in keys else NOTHING
             case Context(stamped):
                 return Database(stamped) if calls.DATABASE.match(key) else Anything(f"`{asked}` is given by Convex")
-            case Listed():
-                return SCALAR if key == "length" else self.element(held)
             case Anything() if key == "db":
                 return Database()
             case _:
@@ -349,6 +339,12 @@ class Reader:
                 return found
             self._declared[declared.node.id] = found
         return self._declared[declared.node.id]
+
+
+def _is_set(node: Node) -> bool:
+    """`new Set(list)`: what is in the list, each once."""
+    made = node.child_by_field_name("constructor")
+    return made is not None and text(made) == "Set" and len(flow.argument_nodes(node)) == 1
 
 
 def _first(node: Node) -> Node:

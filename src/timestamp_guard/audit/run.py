@@ -112,18 +112,19 @@ def _read_one(reader: Reader, tracked: Tracked, path: Path) -> _Read:
         zeros = (*project.commands(module), *project.zeros(module, tracked.settings.updated)) if findings else ()
         said, wrong = _exemptions(module)
         return _Read(findings=(*findings, *zeros), problems=wrong, uses=used, exemptions=said)
+    functions = list(project.registered(module))
     found = list(sites(reader, module, tracked))
     written = tuple(site for site, _ in found)
     findings += judged(written, tracked)
     findings += project.commands(module)
-    findings += project.per_file(reader, module, found, tracked)
+    findings += project.per_file(reader, module, functions, found, tracked)
     said, wrong = _exemptions(module)
     faults = tuple(Problem(name, each.line, each.said) for each in module.faults[:3])
     return _Read(
         written,
         tuple(findings),
         (*faults, *wrong),
-        tuple(validators(module)),
+        tuple(validators(module, functions)),
         used,
         said,
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import frozen
 
-from ..convex.typescript import Module, Piece, string, text
+from ..convex.typescript import Module, Piece, string, text, words
 from . import calls, flow
 from .findings import Site
 from .values import Anything, Later, Value, texts
@@ -69,7 +69,7 @@ def named(module: Module, pattern: re.Pattern[bytes]) -> Iterator[Node]:
             yield node
 
 
-_NAMES: Final = re.compile(rb"(?<![\w$])(?:" + "|".join(_CALLS).encode() + rb")(?![\w$])")
+_NAMES: Final = words(*_CALLS)
 
 
 def sites(reader: Reader, module: Module, tracked: Tracked) -> Iterator[tuple[Site, Piece]]:
@@ -131,22 +131,17 @@ def _judged(judge: Judge, name: str, document: Value) -> tuple[Verdict, frozense
 def statement(node: Node) -> Node:
     """The statement that an expression stands in."""
     while node.parent is not None and not node.type.endswith(("_statement", "_declaration", "program")):
-        if node.parent.type in {"statement_block", "program"}:
-            break
         node = node.parent
     return node
 
 
 def _member(node: Node) -> Node | None:
     """`db.insert`, or `db["insert"]`."""
-    parent = node.parent
-    if node.type == "string_fragment" and parent is not None:
-        node, parent = parent, parent.parent
-    if parent is None:
-        return None
-    if parent.type == "member_expression" and parent.child_by_field_name("property") == node:
-        return parent
-    return parent if parent.type == "subscript_expression" and parent.child_by_field_name("index") == node else None
+    if node.type == "string_fragment":
+        node = node.parent or node
+    parent = node.parent or node
+    field = {"member_expression": "property", "subscript_expression": "index"}.get(parent.type)
+    return parent if field is not None and parent.child_by_field_name(field) == node else None
 
 
 def _called(member: Node) -> Node | None:

@@ -55,11 +55,9 @@ def document(reader: Reader, table: str) -> Value:
     """What the validator of a table lets through."""
     module = reader.folder.module(schema_file(reader.folder.root))
     bound = reader.folder.exported(module, "default")
-    made = reader.folder.follow(bound.value) if isinstance(bound, Binding) and bound.value is not None else None
-    if not isinstance(made, Piece) or made.node.type != "call_expression":
-        return Anything("its schema cannot be followed")
-    tables = flow.argument_nodes(made.node)
-    if not tables:
+    made = reader.folder.follow(bound.value) if isinstance(bound, Binding) and bound.value is not None else bound
+    tables = flow.argument_nodes(made.node) if isinstance(made, Piece) else []
+    if not isinstance(made, Piece) or not tables:
         return Anything("its schema cannot be followed")
     return reader.get(validated(reader, made.at(tables[0]), {}), table, table)
 
@@ -146,9 +144,7 @@ class _Types:
     def _generic(self, piece: Piece) -> Value:
         name, given = piece.child("name"), piece.child("type_arguments")
         of = [] if given is None else [piece.at(each) for each in given.node.named_children]
-        if name is None or not of:
-            return Anything(f"its type `{piece.text}` does not say")
-        word = name.text.rpartition(".")[2]
+        word = "" if name is None or not of else name.text.rpartition(".")[2]
         if word in {"Id", "GenericId", "Doc"}:
             tables = texts(self.read(of[0]))
             if tables is None:
@@ -170,7 +166,7 @@ class _Types:
             names = texts(self.read(of[1]))
             if names is not None:
                 return (Only if word == "Pick" else Without)(self.read(of[0]), names)
-        return self._named(name)
+        return self._named(piece if name is None else name)
 
     def _named(self, piece: Piece) -> Value:
         word = piece.text.rpartition(".")[2]
@@ -198,28 +194,38 @@ class _Types:
 
 def _declaration(reader: Reader, module: Module, name: str, left: int = 8) -> Piece | None:
     """Where a type is declared, here or in a file that this one imports from."""
-    if module.path not in reader.types:
-        top = [each.child_by_field_name("declaration") or each for each in module.root.named_children]
-        reader.types[module.path] = {
-            text(own): Piece(module, each)
-            for each in top
-            if each.type in _TYPES and (own := each.child_by_field_name("name")) is not None
-        }
-    if name in reader.types[module.path]:
-        return reader.types[module.path][name]
-    for statement in module.root.named_children if left else ():
-        source = statement.child_by_field_name("source")
-        if source is None or (name not in text(statement) and "*" not in text(statement)):
+    if module.root.id not in reader.types:
+        reader.types[module.root.id] = _types(module)
+    own, others = reader.types[module.root.id]
+    if name in own:
+        return own[name]
+    for statement, said in others if left else ():
+        source = statement.child("source")
+        if source is None or (name not in said and "*" not in said):
             continue
         wanted = name
-        for each in find(Piece(module, statement), "import_specifier", "export_specifier"):
+        for each in find(statement, "import_specifier", "export_specifier"):
             real, alias = each.child("name"), each.child("alias")
             if alias is not None and alias.text == name and real is not None:
                 wanted = real.text
-        found = reader.folder.imported(module, string(source) or "")
+        found = reader.folder.imported(module, string(source.node) or "")
         if isinstance(found, Module) and (there := _declaration(reader, found, wanted, left - 1)):
             return there
     return None
+
+
+def _types(module: Module) -> tuple[dict[str, Piece], list[tuple[Piece, str]]]:
+    """The types that a file declares, by name, and its imports and exports of others, with their source."""
+    own: dict[str, Piece] = {}
+    others: list[tuple[Piece, str]] = []
+    for each in module.root.named_children:
+        if each.child_by_field_name("source") is not None:
+            others.append((Piece(module, each), text(each)))
+        declared = each.child_by_field_name("declaration") or each
+        name = declared.child_by_field_name("name") if declared.type in _TYPES else None
+        if name is not None:
+            own[text(name)] = Piece(module, declared)
+    return own, others
 
 
 # -- Validators --------------------------------------------------------------------------------------------------
@@ -249,11 +255,10 @@ def validated(reader: Reader, piece: Piece, frame: Frame, left: int = 24) -> Val
             return _validator(reader, piece, frame, left - 1)
         case "member_expression":
             owner, key = piece.child("object"), piece.child("property")
-            if owner is None or key is None:
-                return Anything("its validator cannot be parsed")
-            if key.text == "fields":
+            word = "" if owner is None or key is None else key.text
+            if owner is not None and word == "fields":
                 return validated(reader, owner, frame, left - 1)
-            if key.text in {"validator", "withoutSystemFields", "doc"}:
+            if owner is not None and word in {"validator", "withoutSystemFields", "doc"}:
                 return _of_table(reader, owner, frame, left - 1)
         case _:
             pass
@@ -273,11 +278,8 @@ def _of_table(reader: Reader, owner: Piece, frame: Frame, left: int) -> Value:
 
 
 def _validator(reader: Reader, call: Piece, frame: Frame, left: int) -> Value:
-    function = call.child("function")
-    arguments = call.child("arguments")
-    if function is None or arguments is None:
-        return Anything("its validator cannot be parsed")
-    given = [call.at(each) for each in arguments.node.named_children if each.type != "comment"]
+    function = call.child("function") or call
+    given = [call.at(each) for each in flow.argument_nodes(call.node)]
     owner, key = function.child("object"), function.child("property")
     word = function.text if key is None else key.text
     inner = [validated(reader, each, frame, left) for each in given[:1] if word in _ABOUT]
@@ -307,6 +309,8 @@ def _validator(reader: Reader, call: Piece, frame: Frame, left: int) -> Value:
             return Row(tables) if tables else Anything("the table of the row is not written out")
         case "omit" | "pick" | "extend" | "index" | "optional" | "partial" | "searchIndex" | "staged" if owner:
             return _changed_validator(reader, owner, word, given, frame, left)
+        case "Table" if len(given) == 2:
+            return validated(reader, given[1], frame, left)
         case "omit" | "pick" if len(given) == 2:
             return _taken(reader, word, validated(reader, given[0], frame, left), given[1:], frame)
     if key is not None and owner is not None and owner.node.type == "identifier":

@@ -15,7 +15,7 @@ from attrs import field, frozen
 from ..convex.names import Folder
 from ..convex.typescript import Module, string, text, unwrap
 from .findings import Finding
-from .project import registered
+from .project import Registered
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -45,9 +45,9 @@ class Use:
     name: str
 
 
-def validators(module: Module) -> Iterator[Export]:
+def validators(module: Module, functions: Iterable[Registered]) -> Iterator[Export]:
     """The validators that a file exports: values made with `v`, and functions called validate... or assert..."""
-    functions = {each.name for each in registered(module)}
+    names = {each.name for each in functions}
     source = text(module.root)
     for node in module.root.named_children:
         declaration = node.child_by_field_name("declaration") if node.type == "export_statement" else None
@@ -55,7 +55,7 @@ def validators(module: Module) -> Iterator[Export]:
             continue
         for each in declaration.named_children if declaration.type == "lexical_declaration" else [declaration]:
             name, value = each.child_by_field_name("name"), each.child_by_field_name("value")
-            if name is None or text(name) in functions or not _is_validator(text(name), each, value):
+            if name is None or text(name) in names or not _is_validator(text(name), each, value):
                 continue
             used = len(re.findall(rf"(?:(?<![\w$.])|(?<=\.\.\.)){re.escape(text(name))}(?![\w$])", source)) > 1
             yield Export(module.name, text(name), each.start_point.row + 1, node.start_point.row + 1, used)
@@ -78,14 +78,16 @@ def _is_validator(name: str, declared: Node, value: Node | None) -> bool:
     )
 
 
-_LOADED: Final = re.compile(rb"""(?<![\w$.])(?:import|require)\s*\(\s*["']([^"']+)""")
+_LOADED: Final = [
+    re.compile(rb"""%b(?<![\w$.]%b)\s*\(\s*["']([^"']+)""" % (word, word)) for word in (b"import", b"require")
+]
 
 
 def uses(folder: Folder, module: Module) -> Iterator[Use]:
     """What a file imports from others, or exports again."""
     for each in module.root.named_children:
-        source = each.child_by_field_name("source") if each.type in {"import_statement", "export_statement"} else None
-        found = None if source is None else folder.located(module, string(source) or "")
+        origin = each.child_by_field_name("source") if each.type in {"import_statement", "export_statement"} else None
+        found = None if origin is None else folder.located(module, string(origin) or "")
         if found is None:
             continue
         file = _relative(folder, found)
@@ -95,7 +97,8 @@ def uses(folder: Folder, module: Module) -> Iterator[Use]:
             yield Use(file, text(one.child_by_field_name("name") or one))
         if not names:
             yield Use(file, "*")
-    for loaded in _LOADED.finditer(module.root.text or b""):
+    source = module.root.text or b""
+    for loaded in (each for pattern in _LOADED for each in pattern.finditer(source)):
         found = folder.located(module, loaded[1].decode(errors="replace"))
         if found is not None:
             yield Use(_relative(folder, found), "*")

@@ -41,6 +41,7 @@ __all__ = [
     "either",
     "is_vague",
     "texts",
+    "with_default",
 ]
 
 Frame: TypeAlias = "Mapping[int, tuple[Value, ...]]"
@@ -228,6 +229,13 @@ def either(values: Iterable[Value]) -> Value:
     if not kept:
         return NOTHING
     return Several(tuple(kept))
+
+
+def with_default(given: Value, default: Value) -> Value:
+    """What a parameter or a part is that has a *default* where it is not given."""
+    if isinstance(given, Nothing):
+        return default
+    return either([given.of if isinstance(given, Maybe) else given, default])
 
 
 def _same(one: Value, other: Value) -> bool:

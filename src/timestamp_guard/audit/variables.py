@@ -30,6 +30,7 @@ from .values import (
     either,
     is_vague,
     texts,
+    with_default,
 )
 
 if TYPE_CHECKING:
@@ -98,17 +99,14 @@ def _step(reader: Reader, held: Value, step: Piece, within: Node, frame: Frame) 
             return reader.element(held)
         case "assignment_pattern" | "object_assignment_pattern":
             default = step.child("right")
-            given = [] if default is None else [reader.value(default, frame)]
-            return either([held.of if isinstance(held, Maybe) else held, *given])
+            return held if default is None else with_default(held, reader.value(default, frame))
         case _:
             return held
 
 
 def _origin(reader: Reader, piece: Piece, frame: Frame) -> Value:
     """What a whole pattern stands for: a variable, a parameter, what a loop goes through, a function."""
-    node, parent = piece.node, piece.node.parent
-    if parent is None:
-        return Anything("it is declared nowhere")
+    node, parent = piece.node, piece.node.parent or piece.node
     match parent.type:
         case "variable_declarator":
             return _variable(reader, piece.at(parent), frame)
@@ -118,10 +116,10 @@ def _origin(reader: Reader, piece: Piece, frame: Frame) -> Value:
             return given_to.parameter(reader, piece.at(parent), frame)
         case "arrow_function" if parent.child_by_field_name("parameter") == node:
             return given_to.parameter(reader, piece, frame)
-        case _ if parent.type in FUNCTIONS or parent.type == "generator_function_declaration":
+        case _ if parent.type in {*FUNCTIONS, "generator_function_declaration"}:
             return Code(piece.at(parent), frame)
-        case _ if parent.type in {"export_statement", "enum_declaration"}:
-            return reader.value(piece, frame) if parent.type == "export_statement" else Anything("it is an enum")
+        case "export_statement":
+            return reader.value(piece, frame)
         case _:
             return Anything(f"what `{calls.brief(piece)}` is, is known when it runs")
 
@@ -129,9 +127,6 @@ def _origin(reader: Reader, piece: Piece, frame: Frame) -> Value:
 def _variable(reader: Reader, piece: Piece, frame: Frame) -> Value:
     given, said = piece.child("value"), piece.child("type")
     if given is None:
-        parent = piece.node.parent
-        if parent is not None and parent.parent is not None and parent.parent.type == "for_in_statement":
-            return _looped(reader, piece.at(parent.parent), frame)
         return Several(())  # TypeScript sees to it that it is given something before it is used
     found = reader.value(given, frame)
     if said is not None and is_vague(found):
@@ -200,10 +195,10 @@ def _after(reader: Reader, found: Value, change: flow.Change, frame: Frame) -> V
 
 def _after_call(reader: Reader, found: Value, change: flow.Change, frame: Frame) -> Value | None:
     """What becomes of an object that is given to a function; None where nothing does."""
-    if not isinstance(found, Record | Without | Only | Partial | Anything | Several | Maybe) or calls.tables_of(found):
-        return None
     if change.piece.node.type == "augmented_assignment_expression":
         return Anything("it is put together from parts")
+    if not isinstance(found, Record | Without | Only | Partial | Anything | Several | Maybe) or calls.tables_of(found):
+        return None
     code = reader.value(calls.callee(change.piece), frame) if change.piece.node.type == "call_expression" else None
     if not isinstance(code, Code):
         at = change.piece.node.parent

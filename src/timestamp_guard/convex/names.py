@@ -82,10 +82,11 @@ class Folder:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._top = root.resolve()
         self._modules: dict[Path, Module] = {}
-        self._located: dict[tuple[Path, str], Path | None] = {}
+        self._located: dict[tuple[str, str], Path | None] = {}
         self._aliases: dict[Path, Aliases] = {}
-        self._scopes: dict[tuple[Path, int], Mapping[str, Declared]] = {}
+        self._scopes: dict[int, Mapping[str, Declared]] = {}
         self._assignments: dict[Path, Mapping[str, list[tuple[Piece, Piece]]]] = {}
 
     @property
@@ -151,7 +152,7 @@ class Folder:
 
     def located(self, module: Module, source: str) -> Path | None:
         """The file that is meant by the text after `from` in a *module*; None for a package, and for what is not there."""
-        key = (module.path.parent, source)
+        key = (os.path.dirname(module.path), source)  # noqa: PTH120  # asked for often, and a Path is made of parts
         if key not in self._located:
             self._located[key] = locate(module.path, source, self._aliases)
         return self._located[key]
@@ -219,7 +220,7 @@ class Folder:
 
     def _name(self, path: Path) -> str:
         """A path as people are told it: from the folder, upwards too."""
-        return Path(os.path.relpath(path, self.root.resolve())).as_posix()
+        return Path(os.path.relpath(path, self._top)).as_posix()
 
     def _key(self, key: Piece) -> str | None:
         match key.node.type:
@@ -307,9 +308,7 @@ class Folder:
 
     def _scope(self, piece: Piece) -> Mapping[str, Declared]:
         """The names that a node declares for what stands inside it."""
-        if piece.node.type not in SCOPES:
-            return {}
-        key = (piece.module.path, piece.node.id)
+        key = piece.node.id
         if key not in self._scopes:
             self._scopes[key] = declared(piece)
         return self._scopes[key]

@@ -23,6 +23,10 @@ DECLARATIONS: Final = {
 }
 """What has a name of its own."""
 
+_HOLDING: Final = {"ambient_declaration", "export_statement", "expression_statement"}
+_DECLARING: Final = {*DECLARATIONS, *_HOLDING, "import_statement", "lexical_declaration", "variable_declaration"}
+"""The statements that declare names, and those that may hold one that does."""
+
 NAMES: Final = {"identifier", "shorthand_property_identifier", "shorthand_property_identifier_pattern"}
 
 SCOPES: Final = {
@@ -100,7 +104,8 @@ def _declared(piece: Piece) -> Iterator[tuple[str, Declared]]:
     node = piece.node
     if node.type in {"program", "statement_block"}:
         for statement in node.named_children:
-            yield from _statement(piece.at(statement))
+            if statement.type in _DECLARING:  # most do not
+                yield from _statement(piece.at(statement))
         return
     first, own, parameters = (piece.child(name) for name in ("initializer", "name", "parameters"))
     if first is not None:
@@ -117,9 +122,10 @@ def _declared(piece: Piece) -> Iterator[tuple[str, Declared]]:
 
 def _statement(piece: Piece) -> Iterator[tuple[str, Declared]]:
     node = piece.node
-    if node.type in {"export_statement", "ambient_declaration", "expression_statement"}:
+    if node.type in _HOLDING:
         for inner in node.named_children:
-            yield from _statement(piece.at(inner))
+            if inner.type in _DECLARING:
+                yield from _statement(piece.at(inner))
     elif node.type in {"lexical_declaration", "variable_declaration"}:
         for each in node.named_children:
             pattern = piece.at(each).child("name")

@@ -13,7 +13,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from attrs import field, frozen
+from attrs import define, field, frozen
 
 from ..errors import MissingExtra, UsageError
 
@@ -26,7 +26,20 @@ except ImportError as problem:
 if TYPE_CHECKING:
     from tree_sitter import Node
 
-__all__ = ["SUFFIXES", "Fault", "Module", "Piece", "find", "fragment", "parse", "read", "string", "text", "unwrap"]
+__all__ = [
+    "SUFFIXES",
+    "Fault",
+    "Module",
+    "Piece",
+    "find",
+    "fragment",
+    "parse",
+    "read",
+    "string",
+    "text",
+    "unwrap",
+    "words",
+]
 
 SUFFIXES: Final = (".ts", ".tsx", ".mts", ".cts", ".js", ".jsx", ".mjs", ".cjs")
 """The files that hold TypeScript or JavaScript."""
@@ -71,7 +84,7 @@ class Module:
         return [_fault(each.node) for each in find(Piece(self, self.root), "ERROR", "MISSING")]
 
 
-@frozen
+@define(unsafe_hash=True)  # nobody changes one; a frozen one takes twice as long to make, and there are very many
 class Piece:
     """A node, and the module that it stands in."""
 
@@ -164,6 +177,14 @@ def find(piece: Piece, *types: str) -> list[Piece]:
     captures = QueryCursor(_query(piece.module.path.suffix in _PLAIN, types)).captures(piece.node)
     found = sorted(captures.get("it", ()), key=lambda node: (node.start_byte, -node.end_byte))
     return [piece.at(node) for node in found]
+
+
+@functools.cache
+def words(*names: str, before: str = r"\w$") -> re.Pattern[bytes]:
+    """What finds these words in a source, whole, and behind none of the characters *before*."""
+    # The letters come first, as a search goes from one place where they are to the next, and looks around only there.
+    found = "|".join(f"{re.escape(name)}(?<![{before}]{re.escape(name)})" for name in names)
+    return re.compile(rf"(?:{found})(?![\w$])".encode())
 
 
 @functools.cache
