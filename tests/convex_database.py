@@ -192,7 +192,7 @@ class Transaction:
 
 
 def validate(schema: Mapping[str, Any] | None, table: str, document: Document) -> None:
-    """Hold a document against the schema, as far as its required fields and the kinds of numbers go."""
+    """Hold a document against the schema, as far as its required fields, the kinds of numbers and null go."""
     if schema is None or not schema["schemaValidation"]:
         return
     for each in schema["tables"]:
@@ -206,10 +206,16 @@ def validate(schema: Mapping[str, Any] | None, table: str, document: Document) -
                         f"Uncaught Error: {where}Object is missing the required field `{name}`. Consider wrapping the field "
                         f"validator in `v.optional(...)` if this is expected."
                     )
-            elif said["fieldType"]["type"] in {"number", "bigint"}:
-                kind = float if said["fieldType"]["type"] == "number" else int
-                if type(document[name]) is not kind:
-                    raise Thrown(f"Uncaught Error: {where}Value does not match validator. Path: .{name}")
+            elif not fits(said["fieldType"], document[name]):
+                raise Thrown(f"Uncaught Error: {where}Value does not match validator. Path: .{name}")
+
+
+def fits(type_: Mapping[str, Any], value: Any) -> bool:
+    """Whether a type takes a value, as far as numbers, null and unions of them go."""
+    if type_["type"] == "union":
+        return any(fits(each, value) for each in type_["value"])
+    kinds = {"number": float, "bigint": int, "null": type(None)}
+    return type_["type"] not in kinds or type(value) is kinds[type_["type"]]
 
 
 # -- the functions: those of the module, those of the system, and some of an app

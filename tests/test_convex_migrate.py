@@ -4,7 +4,7 @@ From an optional field to a required one on a live deployment: what a person is 
 
 import json
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import pytest
 
 from tests.convex_database import Thrown, validate
 from tests.convex_server import KEY, Deployment, deployment
-from timestamp_guard import Repair, UsageError, backfill, open_store, rollback, runs, updated_at_guard
+from timestamp_guard import Repair, UsageError, backfill, open_store, rollback, runs, updated_at_guard, verify
 from timestamp_guard.cli import main
 from timestamp_guard.convex.patching import change, stages
 from timestamp_guard.convex.schema import read_schema
@@ -74,7 +74,7 @@ def push(server: Deployment) -> None:
             "documentType": {
                 "type": "object",
                 "value": {
-                    name: {"fieldType": {"type": next(iter(each.kinds))}, "optional": each.optional}
+                    name: {"fieldType": exported(each.kinds), "optional": each.optional}
                     for name, each in table.fields.items()
                 },
             },
@@ -86,6 +86,12 @@ def push(server: Deployment) -> None:
         for document in documents.values():
             validate(schema, name, document)
     server.database.schema = schema
+
+
+def exported(kinds: Iterable[str]) -> Mapping[str, Any]:
+    """A type as a deployment tells it: of several kinds, a union."""
+    found = [{"type": each} for each in sorted(kinds)]
+    return found[0] if len(found) == 1 else {"type": "union", "value": found}
 
 
 def apply(patch: str) -> None:
@@ -171,6 +177,58 @@ def test_never_a_push_that_must_fail(server: Deployment) -> None:
     assert (False, "says so already, so deploy it") == (again[0], again[1][again[1].index("says so") :][:29])
     push(server)
     assert go(server).complete
+
+
+def test_null_is_not_required(server: Deployment) -> None:
+    """
+    A field that may be null is not required yet: the patch takes that away, and only then it is complete.
+    """
+    Path("convex/schema.ts").write_text(SCHEMA.replace("FIELD", "updatedAt: v.union(v.number(), v.null()),"))
+    for each in server.database.tables["services"].values():
+        each.setdefault("updatedAt", None)
+    push(server)
+
+    narrow = go(server)
+    assert not narrow.complete
+    assert "require updatedAt of services" in said(narrow)["enforce"][1]
+    server.database.put("services", {"name": "late", "createdAt": THEN, "updatedAt": None})
+    assert not go(server).complete
+    apply(said(go(server))["enforce"][1])
+    assert "updatedAt: v.number(),\n" in Path("convex/schema.ts").read_text()
+    push(server)
+
+    assert go(server).complete
+
+
+@pytest.mark.parametrize(
+    ("held", "says"),
+    [
+        ("v.number()", "refused"),
+        ("v.union(v.number(), v.null())", "accepted where updatedAt is null, for the schema says null or number"),
+        ("v.any()", "accepted where updatedAt is null, for the schema says any"),
+        ("v.optional(v.number())", "accepted"),
+    ],
+)
+def test_a_probe_of_null(server: Deployment, held: str, says: str) -> None:
+    """
+    `verify --probe` says that null gets in where the schema takes it, and that this is not well.
+    """
+    backfilled(server)
+    Path("convex/schema.ts").write_text(SCHEMA.replace("FIELD", f"updatedAt: {held},"))
+    push(server)
+
+    with open_store(server.url, "services", encodings="epoch_ms") as store:
+        found = verify(store, GUARD, "updatedAt", probe=True)
+
+    assert found.probe is not None
+    assert says == found.probe.without.partition(": ")[0]
+    assert (held == "v.number()") == found.ok
+
+
+def backfilled(server: Deployment) -> None:
+    """Every record has the field."""
+    with open_store(server.url, "services", encodings="epoch_ms") as store:
+        backfill(store, GUARD, REPAIR)
 
 
 def test_on_the_command_line(server: Deployment, capsys: Any) -> None:
@@ -263,7 +321,13 @@ def test_required(held: str, made: str) -> None:
 
 @pytest.mark.parametrize(
     ("table", "held"),
-    [("others", "FIELD"), ("nowhere", ""), ("services", "updatedAt: stamp,"), ("services", "...audited,")],
+    [
+        ("others", "FIELD"),
+        ("nowhere", ""),
+        ("services", "updatedAt: stamp,"),
+        ("services", "...audited,"),
+        ("services", "updatedAt: v.any(),"),
+    ],
 )
 def test_lines_that_cannot_be_told(table: str, held: str) -> None:
     """
@@ -353,7 +417,6 @@ def test_filled_before(server: Deployment) -> None:
     """
     Records that were filled by hand are no hindrance.
     """
-    with open_store(server.url, "services", encodings="epoch_ms") as store:
-        backfill(store, GUARD, REPAIR)
+    backfilled(server)
 
     assert "v.number()" in said(go(server))["enforce"][1]

@@ -86,7 +86,7 @@ def _says(there: Table, field: str, *, required: bool) -> bool:
     found = there.fields.get(field)
     if found is None:
         return not required and there.open
-    return not required or (not found.optional and "null" not in found.kinds)
+    return not required or (not found.optional and found.kinds.isdisjoint({"null", "any"}))
 
 
 def _as_wanted(base: Path, there: Table, edited: bytes, before: Schema, field: str, *, required: bool) -> bool:

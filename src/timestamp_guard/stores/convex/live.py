@@ -131,8 +131,9 @@ class Live:
             )
 
     def requires(self, field: str) -> bool:
-        """Whether a record without *field* is refused."""
-        return self.checked and field in self.fields and not self.fields[field].optional
+        """Whether a record without *field* is refused, and one in which it is null, which is no instant either."""
+        kind = self.fields.get(field)
+        return self.checked and kind is not None and not kind.takes(ABSENT) and not kind.takes(None)
 
     def number(self, field: str) -> str | None:
         """Which of the two kinds of numbers *field* holds; None where that is not said, or both."""

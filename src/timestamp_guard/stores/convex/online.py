@@ -173,9 +173,9 @@ class OnlineStore(Stepwise):
             )
             raise UsageError(msg)
 
-    def probe(self, guard: Guard, field: str) -> Probe:  # noqa: ARG002 - the functions have both in them
+    def probe(self, guard: Guard, field: str) -> Probe:  # noqa: ARG002 - the functions have it in them
         """
-        Try a record without the field, and one with it, in mutations that leave nothing behind.
+        Try a record without the field, and one with it, in mutations that leave nothing behind; of null the schema is asked.
 
         Raises:
             StoreReadOnly: the functions are not there.
@@ -187,9 +187,11 @@ class OnlineStore(Stepwise):
             if unguarded(problem):
                 raise self.table.read_only(problem) from None
             raise StoreError(f"{self.name} of {self.deployment} cannot be probed: {problem}") from None
-        return Probe(
-            f"refused: {without[1]}" if without[0] else "accepted", "accepted" if having[0] else f"refused: {having[1]}"
-        )
+        lacking = f"refused: {without[1]}" if without[0] else "accepted"
+        kind = Live.of(self.deployment, self.name).fields.get(field)
+        if without[0] and kind is not None and kind.takes(None):  # the functions try it only where it is missing
+            lacking = f"accepted where {field} is null, for the schema says {kind}"
+        return Probe(lacking, "accepted" if having[0] else f"refused: {having[1]}")
 
     def wanting(self, field: str, *, required: bool) -> str | None:
         """
