@@ -4,6 +4,8 @@ A snapshot of Convex on the command line: looked at, filled, brought back, taken
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 
 from tests.convex_snapshots import NUMBER, UNIFORM, document_id, members, snapshot
 
-from .conftest import Cli
+from .conftest import ENVIRONMENT, Cli
 
 T = 1_700_000_000_000.0
 HEAD = 'import { defineSchema, defineTable } from "convex/server"; import { v } from "convex/values";\n'
@@ -333,3 +335,23 @@ def test_schema_elsewhere(cli: Cli) -> None:
     ):
         found = cli(*words)
         assert (2, True) == (found.code, said in found.err), found.err
+
+
+def test_without_the_extra(here: Path) -> None:
+    """
+    A snapshot needs nothing that reads TypeScript: only a schema does, and one sentence says what to install.
+    """
+    hidden = "sys.modules['tree_sitter'] = sys.modules['tree_sitter_typescript'] = None"
+    code = f"import sys; {hidden}; from timestamp_guard.cli import main; sys.exit(main())"
+    words = ("convex:snapshot.zip", "--table", "services", *WORDS)
+
+    def run(*words: str) -> tuple[int, str]:
+        done = subprocess.run(
+            [sys.executable, "-c", code, *words], env=ENVIRONMENT, capture_output=True, text=True, check=False
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    assert 1 == run("check", *words)[0]
+    assert "complete: 2 filled" in run("backfill", *words, *FILL)[1]
+    exit_, said = run("check", *words, "--schema", "schema.ts")
+    assert (2, True) == (exit_, "needs the extra 'convex': python -m pip install 'timestamp-guard[convex]'" in said)

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, TypeAlias
 from attrs import frozen
 
 from ..errors import UnknownName
-from .schema import FieldType, Schema, Table, encodings_of
+from .fields import FieldType, Schema, Table, encodings_of
 
 __all__ = ["Agreement", "Standing", "agreement", "standing"]
 

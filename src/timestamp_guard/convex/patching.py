@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Final
 from attrs import evolve
 
 from ..errors import UsageError
-from .schema import FieldType, Schema, Table, functions_of, read_schema, schema_file
+from .fields import FieldType, Schema, Table
+from .schema import functions_of, read_schema, schema_file
 from .typescript import Piece, find, read, text
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import Final
 
 from attrs import frozen
 
-from ...convex.schema import FieldType, Schema, Table, encodings_of, read_schema
+from ...convex.fields import FieldType, Schema, Table, encodings_of
 from ...errors import UsageError
 from ...instants import Encoding, Encodings
 
@@ -103,7 +103,11 @@ def schema_of(said: Schema | Path | str | None) -> Schema | None:
         UsageError: there is none.
         MissingExtra: the extra `convex` is not installed.
     """
-    return read_schema(Path(said)) if isinstance(said, str | Path) else said
+    if not isinstance(said, str | Path):
+        return said
+    from ...convex.schema import read_schema  # only it needs the extra
+
+    return read_schema(Path(said))
 
 
 def encodings_in(

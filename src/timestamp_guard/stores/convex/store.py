@@ -15,8 +15,8 @@ from typing import Any, Final
 
 from attrs import evolve
 
+from ...convex.fields import Schema
 from ...convex.ids import NotAnId, decode
-from ...convex.schema import Schema
 from ...errors import StoreDamaged, StoreError, StoreMissing, UsageError
 from ...instants import Encodings, Raw
 from ...job import Job
