@@ -384,7 +384,7 @@ def test_not_in_unicode() -> None:
     assert change(Path("convex"), "services", "updatedAt", required=True) is None
 
 
-def test_functions_elsewhere(app: Path) -> None:
+def test_functions_elsewhere(app: Path, server: Deployment) -> None:
     """
     The folder of the functions is the one that convex.json names.
     """
@@ -395,6 +395,7 @@ def test_functions_elsewhere(app: Path) -> None:
     patch = change(Path(), "services", "updatedAt", required=True)
 
     assert patch
+    assert said(go(server))["enforce"][1].endswith(f"\n{patch}")
     apply(patch)
     assert not read_schema(app).tables["services"].fields["updatedAt"].optional
 

@@ -158,6 +158,23 @@ class TestSchema:
         assert (2, "", f"timestamp-guard: {said}\n") == (found.code, found.out, found.err)
 
 
+@pytest.mark.parametrize("words", [("convex", "schema"), ("audit",)])
+def test_elsewhere(app: Path, cli: Cli, words: tuple[str, ...]) -> None:
+    """
+    Without a folder, the one that convex.json names is read; one that cannot be read is said.
+    """
+    write(app, SOUND)
+    (app.parent / "src").mkdir()
+    app.rename(app.parent / "src/functions")
+    Path("convex.json").write_text('{"functions": "src/functions/"}')
+
+    assert 0 == cli(*words).code
+    for wrong in ("[]", "{", '{"functions": 1}'):
+        Path("convex.json").write_text(wrong)
+        said = cli(*words)
+        assert (2, True) == (said.code, said.err.startswith("timestamp-guard: cannot read convex.json: "))
+
+
 def test_extra(app: Path) -> None:
     """
     Without the parser, one sentence says what to install.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -61,12 +60,12 @@ def init(
       timestamp-guard convex init --updated updatedAt --created _creationTime \
         --tolerance 5s --print
     """
-    from ..convex.schema import read_schema
+    from ..convex.schema import functions_folder, read_schema
 
     if meaning.schema is not None:
         msg = "--schema says nothing here: the schema is that of the app in the folder"
         raise UsageError(msg)
-    functions = _functions() if folder is None else folder
+    functions = functions_folder(Path()) if folder is None else folder
     _ensure_app(functions)
     schema = read_schema(functions)
     for problem in schema.problems:
@@ -98,24 +97,6 @@ def init(
 
 
 # -- the app ----------------------------------------------------------------------------------------------------
-
-
-def _functions() -> Path:
-    """
-    The folder of the functions, as the app in this folder says it.
-
-    Raises:
-        UsageError: convex.json cannot be read.
-    """
-    said = Path("convex.json")
-    if not said.is_file():
-        return Path("convex")
-    try:
-        found = json.loads(said.read_text("utf-8"))
-        return Path(found.get("functions", "convex"))
-    except (AttributeError, OSError, TypeError, ValueError) as problem:
-        msg = f"cannot read {said}: {problem}; name the folder of the functions"
-        raise UsageError(msg) from None
 
 
 def _ensure_app(folder: Path) -> None:

@@ -6,7 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
 from attrs import evolve
 from cyclopts import Parameter
@@ -16,15 +16,20 @@ from ..audit.findings import Audit, Finding
 from ..audit.run import audit as look
 from ..audit.settings import Settings
 from ..config import FILE, section
+from ..convex.schema import functions_folder
 from ._output import LEFT, say, say_json, tell
 
 __all__ = ["audit"]
 
-_HERE: Final = Path("convex")
-
 
 def audit(
-    folder: Annotated[Path, Parameter(help="The folder of the app's functions, with schema.ts in it.")] = _HERE,
+    folder: Annotated[
+        Path | None,
+        Parameter(
+            help="The folder of the app's functions, with schema.ts in it; without it, the one that convex.json names, "
+            "or convex/."
+        ),
+    ] = None,
     /,
     *,
     updated: Annotated[
@@ -81,6 +86,7 @@ def audit(
 
     if write and baseline is None:
         raise UsageError("--write-baseline: say in which file, with --baseline FILE")
+    folder = functions_folder(Path()) if folder is None else folder
     before = Counter[str]() if baseline is None or write else read_baseline(baseline)
     found = look(folder, _settings(config, updated, table), processes=os.cpu_count() or 1)
     if write and baseline is not None:

@@ -39,8 +39,12 @@ app.command(init, name="init")
 @app.command(name="schema")
 def schema_of(
     path: Annotated[
-        Path, Parameter(help="The convex folder, the folder that holds it, or the file of the schema.")
-    ] = Path("convex"),
+        Path | None,
+        Parameter(
+            help="The folder of the app's functions, the one that holds it, or the file of the schema; without it, the "
+            "one that convex.json names, or convex/."
+        ),
+    ] = None,
     /,
     *,
     updated: Annotated[str, Parameter(help="The field that says when a document was last changed.")] = "updatedAt",
@@ -74,9 +78,10 @@ def schema_of(
       timestamp-guard convex schema --updated updatedAt --table services
     """
     from ..convex.agreement import agreement
-    from ..convex.schema import read_schema
+    from ..convex.schema import functions_folder, read_schema
 
-    found = agreement(read_schema(path), [updated] if created is None else [updated, created], table)
+    schema = read_schema(functions_folder(Path()) if path is None else path)
+    found = agreement(schema, [updated] if created is None else [updated, created], table)
     if form == "json":
         say_json(found.to_dict())
     else:

@@ -18,7 +18,17 @@ from .fields import FieldType, Problem, Schema, Table, encodings_of
 from .names import Folder, Outside, Unknown
 from .values import NOTHING, Defined, Made, Record, Truth, Validator, Value
 
-__all__ = ["FieldType", "Problem", "Schema", "Table", "encodings_of", "functions_of", "read_schema", "schema_file"]
+__all__ = [
+    "FieldType",
+    "Problem",
+    "Schema",
+    "Table",
+    "encodings_of",
+    "functions_folder",
+    "functions_of",
+    "read_schema",
+    "schema_file",
+]
 
 _NAMES: Final = ("schema.ts", "schema.js", "schema/index.ts", "schema/index.js")
 
@@ -69,28 +79,38 @@ def schema_file(folder: Path) -> Path:
     The file of the schema of the app in *folder*, which is what :func:`read_schema` says.
 
     Raises:
-        UsageError: there is none.
+        UsageError: there is none, or convex.json, which says where, cannot be read.
     """
     if folder.is_file():
         return folder
-    functions = folder / _functions(folder)
-    looked = [base / name for base in (folder, functions) for name in _NAMES]
-    found = next((path for path in looked if path.is_file()), None)
+    if not folder.exists():
+        raise UsageError(f"there is no folder {folder}")
+    found = _schema_in(folder) or _schema_in(functions := functions_folder(folder))
     if found is None:
-        if not folder.exists():
-            raise UsageError(f"there is no folder {folder}")
         raise UsageError(f"no schema.ts in {folder}, nor in {functions}: name the folder of the functions")
     return found
 
 
-def _functions(folder: Path) -> str:
-    """Where an app keeps its functions: convex.json may say another folder than `convex`."""
+def functions_folder(app: Path) -> Path:
+    """
+    Where the *app* keeps its functions: convex.json in it may say another folder than `convex`.
+
+    Raises:
+        UsageError: convex.json cannot be read.
+    """
+    said = app / "convex.json"
+    if not said.is_file():
+        return app / "convex"
     try:
-        said = json.loads((folder / "convex.json").read_bytes())
-    except (OSError, ValueError):
-        return "convex"
-    named = said.get("functions") if isinstance(said, dict) else None
-    return named if isinstance(named, str) else "convex"
+        named: str = json.loads(said.read_bytes()).get("functions", "convex")
+        return app / named
+    except (AttributeError, OSError, TypeError, ValueError) as problem:
+        msg = f"cannot read {said}: {problem}; name the folder of the functions"
+        raise UsageError(msg) from None
+
+
+def _schema_in(folder: Path) -> Path | None:
+    return next((path for name in _NAMES if (path := folder / name).is_file()), None)
 
 
 def _table(name: str, made: Made) -> Table:

@@ -312,16 +312,17 @@ class OnlineStore(Stepwise):
 
 def _to_change(what: str, table: str, field: str, *, required: bool) -> str:
     """What to change in the app of this folder, as a patch where that can be told."""
-    app = Path("convex")
     try:
         from ...convex.patching import change, stages
+        from ...convex.schema import functions_folder
 
+        app = functions_folder(Path())
         patch = change(app, table, field, required=required)
     except UsageError as problem:  # there is no schema here, or nothing to read it with
         return f"{what}, in convex/schema.ts, and deploy it with npx convex deploy ({problem})"
     if patch == "":
-        return f"{what}: convex/schema.ts says so already, so deploy it with npx convex deploy"
+        return f"{what}: {app}/schema.ts says so already, so deploy it with npx convex deploy"
     said = f"{what}, and deploy it with npx convex deploy"
     if required and stages(app):
         said += "; of a large table, have it validated beforehand by defineTable(...).staged(...)"
-    return f"{said}\n{patch}" if patch else f"{said}: the lines to change in convex/schema.ts could not be told"
+    return f"{said}\n{patch}" if patch else f"{said}: the lines to change in {app}/schema.ts could not be told"
