@@ -158,6 +158,69 @@ class TestSchema:
         assert (2, "", f"timestamp-guard: {said}\n") == (found.code, found.out, found.err)
 
 
+class TestPatch:
+    @pytest.mark.parametrize(("absolute", "how"), [(False, "required"), (True, "required"), (False, "optional")])
+    def test_applied(self, app: Path, cli: Cli, how: str, *, absolute: bool) -> None:
+        """
+        What is printed is a patch that git applies, after which the schema says so, and nothing is printed any more.
+        """
+        write(app, SOUND, OPTIONAL if how == "required" else BARE)
+        table = "pages" if how == "required" else "logs"
+        words = ("convex", "schema", *((str(app),) if absolute else ()), "--table", table, "--patch", how)
+
+        found = cli(*words)
+        subprocess.run(["git", "apply"], input=found.out.encode(), check=True)
+
+        assert (0, "") == (found.code, found.err)
+        assert f"services required, {table} {how}" == standings(cli)
+        assert (0, "", f"timestamp-guard: updatedAt of {table} in schema.ts:5 is so already\n") == (
+            (again := cli(*words)).code,
+            again.out,
+            again.err,
+        )
+
+    def test_untold(self, app: Path, cli: Cli) -> None:
+        """
+        Lines that cannot be told are no patch, and programs are told so too.
+        """
+        write(app, SOUND, "pages: defineTable({ updatedAt: v.any() })")
+        words = ("convex", "schema", "--table", "pages", "--patch", "required")
+
+        found, program = cli(*words), cli(*words, "--format", "json")
+
+        assert (1, "") == (found.code, found.out)
+        assert "could not be told: make updatedAt of pages in schema.ts:5 required by hand" in found.err
+        assert (1, {"ok": False, "table": "pages", "field": "updatedAt", "required": True, "patch": None}) == (
+            program.code,
+            program.json,
+        )
+
+    @pytest.mark.parametrize(
+        ("words", "said"),
+        [
+            ((), "--patch is of one field of one table: name that with --table"),
+            (("--table", "services", "--table", "logs"), "--patch is of one field of one table"),
+            (("--table", "services", "--created", "createdAt"), "--patch is of one field of one table"),
+            (("--table", "service"), "no table 'service' in schema.ts; did you mean 'services'?"),
+        ],
+    )
+    def test_words(self, app: Path, cli: Cli, words: tuple[str, ...], said: str) -> None:
+        """
+        A patch is of one field of one table that is there.
+        """
+        write(app, SOUND, BARE)
+
+        found = cli("convex", "schema", *words, "--patch", "optional")
+
+        assert (2, "", True) == (found.code, found.out, found.err.startswith(f"timestamp-guard: {said}"))
+
+
+def standings(cli: Cli) -> str:
+    """How each table has the field."""
+    tables = cli("convex", "schema", "--format", "json").json["tables"]
+    return ", ".join(f"{name} {each['fields']['updatedAt']['standing']}" for name, each in tables.items())
+
+
 @pytest.mark.parametrize("words", [("convex", "schema"), ("audit",)])
 def test_elsewhere(app: Path, cli: Cli, words: tuple[str, ...]) -> None:
     """

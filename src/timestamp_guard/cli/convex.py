@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
+from ..errors import UnknownName, UsageError
 from ._convex_init import init
 from ._options import Form
-from ._output import LEFT, say, say_json
+from ._output import LEFT, say, say_json, tell
 
 __all__ = ["app"]
 
@@ -59,6 +60,13 @@ def schema_of(
             help="This table must have the field; can be repeated. Without it: all tables that have it.",
         ),
     ] = (),
+    patch: Annotated[
+        Literal["optional", "required"] | None,
+        Parameter(
+            show_default=False,
+            help="Print the patch by which the field may be there in the table, or must be, for git apply.",
+        ),
+    ] = None,
     form: Form = "text",
 ) -> int:
     """Say which tables require the field, and whether they agree, from schema.ts.
@@ -73,17 +81,50 @@ def schema_of(
 
     A table without the field is no fault, unless --table names it.
 
+    With --patch, prints the change of the schema for one table instead: as a
+    patch, tried before, which changes that field and nothing else. Exits 0 too
+    where the schema says so already, with nothing printed, and 1 where the lines
+    cannot be told, as where several tables share the field.
+
       timestamp-guard convex schema convex/
 
       timestamp-guard convex schema --updated updatedAt --table services
+
+      timestamp-guard convex schema --table services --patch required | git apply
     """
     from ..convex.agreement import agreement
     from ..convex.schema import functions_folder, read_schema
 
-    schema = read_schema(functions_folder(Path()) if path is None else path)
-    found = agreement(schema, [updated] if created is None else [updated, created], table)
+    folder = functions_folder(Path()) if path is None else path
+    if patch is not None:
+        if len(table) != 1 or created is not None:
+            msg = "--patch is of one field of one table: name that with --table, and the field with --updated"
+            raise UsageError(msg)
+        return _patch(folder, table[0], updated, form, required=patch == "required")
+    found = agreement(read_schema(folder), [updated] if created is None else [updated, created], table)
     if form == "json":
         say_json(found.to_dict())
     else:
         say(str(found))
     return 0 if found.ok else LEFT
+
+
+def _patch(folder: Path, table: str, field: str, form: Form, *, required: bool) -> int:
+    from ..convex.patching import change
+    from ..convex.schema import read_schema
+
+    schema = read_schema(folder)
+    there = schema.tables.get(table)
+    if there is None:
+        raise UnknownName("table", table, schema.file, schema.tables)
+    patch = change(folder, table, field, required=required)
+    if form == "json":
+        say_json({"ok": patch is not None, "table": table, "field": field, "required": required, "patch": patch})
+    elif patch:
+        say(patch.removesuffix("\n"))
+    place = f"{field} of {table} in {there.file}:{there.line}"
+    if patch is None:
+        tell(f"which lines to change could not be told: make {place} {'required' if required else 'optional'} by hand")
+    elif not patch:
+        tell(f"{place} is so already")
+    return LEFT if patch is None else 0

@@ -37,6 +37,8 @@ def change(folder: Path, table: str, field: str, *, required: bool, kind: str = 
     """
     The change that makes *field* of *table* optional, where it is not there, or *required*, as a unified diff.
 
+    Its paths are seen from this folder, in which `git apply` takes it.
+
     Empty where the schema in *folder* says so already; None where the lines to change could not be told, as where the
     field comes from something that several tables share.
 
@@ -77,7 +79,8 @@ def _patch(path: Path, edited: bytes) -> str | None:
         was, made = (_LINE.findall(each.decode("utf-8")) for each in (path.read_bytes(), edited))
     except UnicodeDecodeError:
         return None
-    name = path.as_posix()
+    there = Path.cwd()
+    name = (path.relative_to(there) if path.is_relative_to(there) else path).as_posix()
     lines = difflib.unified_diff(was, made, f"a/{name}", f"b/{name}")
     return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
 
