@@ -27,6 +27,7 @@ from timestamp_guard.stores import tables
 from timestamp_guard.stores.base import OpenStore, Probed
 from timestamp_guard.stores.convex.http import Address
 from timestamp_guard.stores.convex.http import Deployment as Client
+from timestamp_guard.stores.convex.live import Live
 from timestamp_guard.stores.convex.online import OnlineStore
 
 GUARD = updated_at_guard("updatedAt", "createdAt")
@@ -448,6 +449,35 @@ def test_kinds_that_do_not_fit(server: Deployment) -> None:
     with opened(server) as store, pytest.raises(UsageError, match="has no field updatedAt.*v.optional"):
         backfill(store, GUARD, REPAIR)
     assert [] == server.database.log
+
+
+def test_stamped_by_the_deployment(server: Deployment) -> None:
+    """
+    What is a commit timestamp is left to the deployment, here as in a snapshot.
+    """
+    for each in server.database.tables["services"].values():
+        if isinstance(each.get("updatedAt"), float):
+            each["updatedAt"] = int(each["updatedAt"])
+    server.database.schema = schema(kind="commitTs")
+
+    with opened(server) as store, pytest.raises(UsageError, match="is optional commitTs in the schema"):
+        backfill(store, GUARD, REPAIR)
+    assert [] == server.database.log
+
+
+def test_anything_or_an_object(server: Deployment) -> None:
+    """
+    Where a document may be anything, or an object that requires the field, the schema does not require it.
+    """
+    server.database.schema = schema(optional=False)
+    table = server.database.schema["tables"][0]
+    table["documentType"] = {"type": "union", "value": [table["documentType"], {"type": "any"}]}
+
+    client = Client(Address.parse(server.url))
+    live = Live.of(client, "services")
+    client.close()
+
+    assert (True, False, frozenset({"number"})) == (live.open, live.requires("updatedAt"), live.fields["updatedAt"].kinds)
 
 
 @pytest.mark.parametrize(("optional", "found"), [(False, "none"), (True, "None")])

@@ -162,7 +162,7 @@ def _too_soon(found: Sequence[tuple[Site, Piece]], tracked: Tracked) -> Iterator
     updated = tracked.settings.updated
     for site, piece in found:
         fills = site.call == "patch" and site.verdict == "sets" and site.keys == frozenset({updated}) and site.tables
-        if not fills or not all(tracked.required(frozenset({each})) for each in site.tables):
+        if not fills or not all(tracked.demands(frozenset({each})) for each in site.tables):
             continue
         node: Node | None = piece.node
         while node is not None and node.type not in FUNCTIONS:

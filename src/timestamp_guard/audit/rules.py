@@ -37,7 +37,7 @@ def judged(sites: Iterable[Site], tracked: Tracked) -> Iterator[Finding]:
 def _rule(site: Site, tracked: Tracked) -> str:
     match site.call:
         case "insert":
-            return "insert-missing-required" if tracked.required(site.tables) else "insert-missing-optional"
+            return "insert-missing-required" if tracked.demands(site.tables) else "insert-missing-optional"
         case "replace":
             return "replace-missing"
         case "patch":

@@ -51,8 +51,8 @@ class Tracked:
         """Whether a write to one of *tables*, or to one that is not known, is a write to one that has the field."""
         return bool(self.tables & tables) if tables else self.schema.tables.keys() <= self.tables
 
-    def required(self, tables: frozenset[str]) -> bool:
-        """Whether the schema requires the field in one of *tables*."""
+    def demands(self, tables: frozenset[str]) -> bool:
+        """Whether the schema demands that the field be there in one of *tables*, if only as null."""
         known = (self.schema.tables.get(each) for each in tables or self.tables)
         return any(
             each is not None and (own := each.fields.get(self.settings.updated)) is not None and not own.optional

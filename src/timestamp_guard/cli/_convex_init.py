@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -205,10 +205,10 @@ def _said(folder: Path, table: SchemaTable, meaning: Meaning) -> Table:
     for name in filter(None, (meaning.updated, meaning.created)):
         if default or name in own:
             continue
-        kinds = frozenset({"number"}) if name in SYSTEM else _kinds(table, name)
-        if kinds != {"number"}:
+        type_ = None if name in SYSTEM else _type(table, name)
+        if name not in SYSTEM and (type_ is None or type_.kind != "number"):
             msg = (
-                f"table {table.name!r}: {name} is of the type {' or '.join(sorted(kinds)) or 'unknown'}: say how instants "
+                f"table {table.name!r}: {name} is of the type {type_.said if type_ else 'unknown'}: say how instants "
                 f"are written there, like --encoding {name}=epoch_ms or {name}=rfc3339"
             )
             raise UsageError(msg)
@@ -230,45 +230,30 @@ def _guarded(table: Table, schema: Schema) -> GuardedTable:
     for name, encoding in guarded.encodings_of().items():
         if name not in SYSTEM:
             _ensure_fits(there, name, encoding)
-    kinds = _kinds(there, table.updated)
-    if "commitTs" in kinds:
+    type_ = _type(there, table.updated)
+    if type_ is not None and not type_.writable(guarded.encodings_of()[table.updated]):
         msg = f"table {table.name!r}: {table.updated} is v.commitTs(), which the deployment stamps itself: leave it out"
         raise UsageError(msg)
-    return attrs.evolve(guarded, int64="bigint" in kinds and "number" not in kinds)
-
-
-_HOLDS: Final[Mapping[bool, frozenset[str]]] = {
-    True: frozenset({"number", "bigint", "commitTs", "any"}),
-    False: frozenset({"string", "any"}),
-}
-"""The types of the schema that hold numbers, and those that hold text."""
+    return attrs.evolve(guarded, int64=type_ is not None and type_.number is int)
 
 
 def _ensure_fits(table: SchemaTable, name: str, encoding: Encoding) -> None:
-    if name not in table.fields and (table.open or name in table.untyped):
-        return
-    kinds = _field(table, name).kinds
-    if not kinds & _HOLDS[encoding.is_number]:
-        msg = (
-            f"table {table.name!r}: {name} is {encoding}, but of the type {' or '.join(sorted(kinds))} in {table.file}"
-        )
+    type_ = _type(table, name)
+    if type_ is not None and not type_.holds(encoding):
+        msg = f"table {table.name!r}: {name} is {encoding}, but of the type {type_.said} in {table.file}"
         raise UsageError(msg)
 
 
-def _kinds(table: SchemaTable, name: str) -> frozenset[str]:
-    """The types that a value of the field may have, but for null."""
-    if name not in table.fields and (table.open or name in table.untyped):
-        return frozenset()
-    return _field(table, name).kinds - {"null"}
+def _type(table: SchemaTable, name: str) -> FieldType | None:
+    """The type of a field; None where the table may have it, and it is not said of which type."""
+    if name not in table.fields:
+        if table.open or name in table.untyped:
+            return None
+        raise UnknownName("field", name, f"table {table.name!r} of {table.file}", table.fields)
+    return table.fields[name]
 
 
 def _table(schema: Schema, name: str) -> SchemaTable:
     if name not in schema.tables:
         raise UnknownName("table", name, schema.file, schema.tables)
     return schema.tables[name]
-
-
-def _field(table: SchemaTable, name: str) -> FieldType:
-    if name not in table.fields:
-        raise UnknownName("field", name, f"table {table.name!r} of {table.file}", table.fields)
-    return table.fields[name]

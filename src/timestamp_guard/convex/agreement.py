@@ -5,12 +5,12 @@ Whether the tables of a schema agree about a timestamp field: required, of one t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from attrs import frozen
 
 from ..errors import UnknownName
-from .fields import FieldType, Schema, Table, encodings_of
+from .fields import Schema, Table, encodings_of
 
 __all__ = ["Agreement", "Standing", "agreement", "standing"]
 
@@ -20,8 +20,6 @@ How a table has a field: `required` of a type that can hold an instant; `optiona
 `mixed`, of several types or of one that holds no instant; `absent`; or `unknown`, because it could not be read.
 """
 
-_INSTANTS: Final = {"number", "bigint", "commitTs", "string"}
-
 
 def standing(table: Table, field: str) -> Standing:
     """How a *table* has a *field*."""
@@ -29,10 +27,9 @@ def standing(table: Table, field: str) -> Standing:
     if type_ is None:
         # A table of `v.any()` promises nothing, and that is known of it.
         return "unknown" if field in table.untyped or (table.open and table.unknown) else "absent"
-    kinds = type_.kinds - {"null"}
-    if len(kinds) != 1 or not kinds <= _INSTANTS:
+    if not type_.instant:
         return "mixed"
-    return "optional" if type_.optional or "null" in type_.kinds else "required"
+    return "required" if type_.required else "optional"
 
 
 @frozen
@@ -117,8 +114,8 @@ def agreement(schema: Schema, fields: Sequence[str], tables: Sequence[str] = ())
                 faults.append(f"{table.name}: {field} is {_said(table, field)}")
         types: dict[str, list[str]] = {}
         for table in chosen:
-            kinds = table.fields[field].kinds - {"null"} if field in table.fields else frozenset()
-            for kind in kinds if len(kinds) == 1 else ():
+            kind = table.fields[field].kind if field in table.fields else None
+            if kind is not None:
                 types.setdefault(kind, []).append(table.name)
         if len(types) > 1:
             parts = "; ".join(f"{kind} in {', '.join(names)}" for kind, names in types.items())
@@ -136,14 +133,10 @@ def _said(table: Table, field: str) -> str:
     type_, next_ = table.fields.get(field), (table.staged or {}).get(field)
     said: str = how
     if type_ is not None:
-        said = f"{how} {_kinds(type_)}" if how == "required" else f"{how} ({_kinds(type_)})"
+        said = f"{how} {type_.said}" if how == "required" else f"{how} ({type_.said})"
     if next_ is not None and (type_ is None or type_.staged):
         said = f"{said}, staged to be {next_}"
     return said
-
-
-def _kinds(type_: FieldType) -> str:
-    return " or ".join(sorted(type_.kinds)) or "never"
 
 
 def _field(table: Table, field: str) -> dict[str, Any]:

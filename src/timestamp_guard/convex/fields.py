@@ -5,13 +5,30 @@ The tables of a Convex app and their fields, as a schema has them; :mod:`.schema
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from types import NoneType
 from typing import Any, Final
 
 from attrs import frozen
 
-from ..instants import Encoding, decode
+from ..instants import ABSENT, Encoding, Raw, decode
 
-__all__ = ["FieldType", "Problem", "Schema", "Table", "encodings_of"]
+__all__ = ["FieldType", "Problem", "Schema", "Table", "common", "encodings_of"]
+
+_NUMBERS: Final[Mapping[str, type[int | float]]] = {"number": float, "bigint": int}
+_COMMITTED: Final = "commitTs"
+"""An integer of 64 bits that the deployment itself writes, and nobody else."""
+
+
+_KINDS: Final[Mapping[type, Sequence[str]]] = {
+    NoneType: ("null",),
+    bool: ("boolean", "literal"),
+    float: ("number", "literal"),
+    int: ("bigint", "literal"),
+    str: ("string", "id", "literal"),
+    bytes: ("bytes",),
+    list: ("array",),
+    dict: ("object", "record"),
+}
 
 
 @frozen
@@ -28,9 +45,49 @@ class FieldType:
     optional: bool
     staged: bool = False
 
+    @property
+    def kind(self) -> str | None:
+        """The one type of all values but null; None where there are several."""
+        kinds = self.kinds - {"null"}
+        return min(kinds) if len(kinds) == 1 else None
+
+    @property
+    def required(self) -> bool:
+        """Whether there is always a value: the field may not be left out, and not be null either."""
+        return not self.takes(ABSENT) and not self.takes(None)
+
+    @property
+    def number(self) -> type[int | float] | None:
+        """Of which kind numbers are, floats or integers of 64 bits; None where that is not said."""
+        found = [] if "any" in self.kinds else [number for kind, number in _NUMBERS.items() if kind in self.kinds]
+        return found[0] if len(found) == 1 else None
+
+    @property
+    def instant(self) -> bool:
+        """Whether all values but null are of one type, and of one that can hold instants."""
+        return self.kind in {*_NUMBERS, _COMMITTED, "string"}
+
+    def holds(self, encoding: Encoding) -> bool:
+        """Whether there can be instants that are written so."""
+        return self.writable(encoding) or (encoding.is_number and _COMMITTED in self.kinds)
+
+    def writable(self, encoding: Encoding) -> bool:
+        """Whether instants can be put there that are written so; what `v.commitTs()` holds, the deployment stamps."""
+        return not self.kinds.isdisjoint({"any", *(_NUMBERS if encoding.is_number else ("string",))})
+
+    def takes(self, raw: Raw) -> bool:
+        """Whether a value can be put there, by its kind; of texts, whether one of them can be, is not looked at."""
+        if raw is ABSENT:
+            return self.optional
+        return not self.kinds.isdisjoint(("any", *_KINDS.get(type(raw), ())))
+
+    @property
+    def said(self) -> str:
+        """The types, in words."""
+        return " or ".join(sorted(self.kinds)) or "never"
+
     def __str__(self) -> str:
-        said = " or ".join(sorted(self.kinds)) or "never"
-        return f"{'optional ' if self.optional else ''}{said}"
+        return f"optional {self.said}" if self.optional else self.said
 
 
 @frozen
@@ -84,6 +141,16 @@ class Schema:
     file: str
 
 
+def common(members: Sequence[Mapping[str, FieldType]]) -> dict[str, FieldType]:
+    """The fields of what may be any of several objects: optional where one of them lacks it, or may."""
+    found: dict[str, FieldType] = {}
+    for name in dict.fromkeys(name for each in members for name in each):
+        there = [each[name] for each in members if name in each]
+        kinds = frozenset[str]().union(*(each.kinds for each in there))
+        found[name] = FieldType(kinds, len(there) < len(members) or any(each.optional for each in there))
+    return found
+
+
 _TIMES: Final = {"number": "epoch_ms", "commitTs": "epoch_ns"}
 
 
@@ -98,13 +165,9 @@ def encodings_of(table: Table, sample: Mapping[str, Iterable[Any]] | None = None
     found = {"_creationTime": "epoch_ms"}
     rfc3339 = Encoding.parse("rfc3339")
     for name, type_ in table.fields.items():
-        kinds = type_.kinds - {"null"}
-        if len(kinds) != 1:
-            continue
-        (kind,) = kinds
-        if kind in _TIMES:
-            found[name] = _TIMES[kind]
-        elif kind == "string":
+        if type_.kind in _TIMES:
+            found[name] = _TIMES[type_.kind]
+        elif type_.kind == "string":
             values = [value for value in (sample or {}).get(name, ()) if value is not None]
             if values and all(isinstance(decode(value, rfc3339), int) for value in values):
                 found[name] = "rfc3339"

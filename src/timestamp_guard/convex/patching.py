@@ -90,7 +90,7 @@ def _says(there: Table, field: str, *, required: bool) -> bool:
     found = there.fields.get(field)
     if found is None:
         return not required and there.open
-    return not required or (not found.optional and found.kinds.isdisjoint({"null", "any"}))
+    return not required or found.required
 
 
 def _as_wanted(base: Path, there: Table, edited: bytes, before: Schema, field: str, *, required: bool) -> bool:

@@ -14,7 +14,7 @@ from attrs import Factory, define, evolve
 
 from ..errors import UsageError
 from .evaluate import Evaluator
-from .fields import FieldType, Problem, Schema, Table, encodings_of
+from .fields import FieldType, Problem, Schema, Table, common, encodings_of
 from .names import Folder, Outside, Unknown
 from .values import NOTHING, Defined, Made, Record, Truth, Validator, Value
 
@@ -147,16 +147,15 @@ def _document(value: Value) -> _Document:
         return members[0]
     made = _Document(open=any(each.open for each in members))
     made.unknown = list(dict.fromkeys(said for each in members for said in each.unknown))
-    for name in dict.fromkeys(name for each in members for name in (*each.fields, *sorted(each.untyped))):
-        there = [each.fields[name] for each in members if name in each.fields]
-        if any(name in each.untyped for each in members):
-            made.untyped.add(name)
-        elif len(there) < len(members) and made.open:
+    made.untyped = {name for each in members for name in each.untyped}
+    for name, type_ in common([each.fields for each in members]).items():
+        if name in made.untyped:
+            continue
+        if made.open and any(name not in each.fields for each in members):
             made.untyped.add(name)
             made.unknown.append(f"{name}: a member of the union may have it, of whatever type")
         else:
-            kinds = frozenset[str]().union(*(each.kinds for each in there))
-            made.fields[name] = FieldType(kinds, len(there) < len(members) or any(each.optional for each in there))
+            made.fields[name] = type_
     return made
 
 

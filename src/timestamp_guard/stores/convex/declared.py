@@ -16,7 +16,6 @@ from ...instants import Encoding, Encodings
 
 __all__ = ["Declared", "encodings_in", "schema_of"]
 
-_NUMBERS: Final[Mapping[str, type[int | float]]] = {"number": float, "bigint": int}
 _WRITTEN: Final = {"bigint": "v.int64()", "any": "v.any()", "literal": "a literal"}
 
 
@@ -48,9 +47,7 @@ class Declared:
 
     def number(self, field: str) -> type[int | float] | None:
         """Of which kind the numbers of a field are; None where that is not said."""
-        type_ = self.fields.get(field)
-        found = [] if type_ is None or "any" in type_.kinds else [kind for kind in _NUMBERS if kind in type_.kinds]
-        return _NUMBERS[found[0]] if len(found) == 1 else None
+        return self.fields[field].number if field in self.fields else None
 
     def place(self, field: str) -> str:
         """Where it is said of which type a field is, and what is said."""
@@ -75,9 +72,8 @@ class Declared:
                 )
                 raise UsageError(msg)
             return
-        kinds = self.fields[field].kinds
-        holds = {"any", *_NUMBERS} if encoding.is_number else {"any", "string"}
-        if not kinds & holds:
+        type_ = self.fields[field]
+        if not type_.writable(encoding):
             what = "a number" if encoding.is_number else "text"
             msg = f"{field} of {self.name} is {self.place(field)}, and {what} ({encoding}) cannot be written there"
             raise UsageError(msg)

@@ -94,8 +94,7 @@ class OnlineStore(Stepwise):
 
     def declared(self) -> dict[str, str]:
         """The types that the schema has, where they are one."""
-        types = {name: kind.kinds - {"null"} for name, kind in self.live.fields.items()}
-        return {name: min(kinds) for name, kinds in types.items() if len(kinds) == 1}
+        return {name: type_.kind for name, type_ in self.live.fields.items() if type_.kind is not None}
 
     def fields(self) -> Sequence[str]:
         """The fields of the schema, and those of the first records."""
@@ -160,15 +159,15 @@ class OnlineStore(Stepwise):
         Raises:
             UsageError: it does not.
         """
-        kind = self.live.fields.get(run.field)
-        if not self.live.checked or kind is None:
+        type_ = self.live.fields.get(run.field)
+        if not self.live.checked or type_ is None:
             return
-        change = next((each for _, each in changes_of(self.ledger, run) if not kind.takes(each.before)), None)
+        change = next((each for _, each in changes_of(self.ledger, run) if not type_.takes(each.before)), None)
         if change is not None:
             found = "none" if change.before is ABSENT else brief(change.before)
             msg = (
                 f"run {run.id} found {found} in {run.field} of {self.name}, and the schema of {self.deployment} takes only "
-                f"{kind} there: let it take that again in convex/schema.ts (v.optional(...), or v.union(..., v.null())), "
+                f"{type_} there: let it take that again in convex/schema.ts (v.optional(...), or v.union(..., v.null())), "
                 f"deploy that, and roll back then"
             )
             raise UsageError(msg)
@@ -188,9 +187,9 @@ class OnlineStore(Stepwise):
                 raise self.table.read_only(problem) from None
             raise StoreError(f"{self.name} of {self.deployment} cannot be probed: {problem}") from None
         lacking = f"refused: {without[1]}" if without[0] else "accepted"
-        kind = Live.of(self.deployment, self.name).fields.get(field)
-        if without[0] and kind is not None and kind.takes(None):  # the functions try it only where it is missing
-            lacking = f"accepted where {field} is null, for the schema says {kind}"
+        type_ = Live.of(self.deployment, self.name).fields.get(field)
+        if without[0] and type_ is not None and type_.takes(None):  # the functions try it only where it is missing
+            lacking = f"accepted where {field} is null, for the schema says {type_}"
         return Probe(lacking, "accepted" if having[0] else f"refused: {having[1]}")
 
     def wanting(self, field: str, *, required: bool) -> str | None:
@@ -210,7 +209,7 @@ class OnlineStore(Stepwise):
             if live.checked and not live.open and field not in live.fields:
                 return _to_change(f"let {self.name} have the field {field}", self.name, field, required=False)
             return None if self.table.guarded else str(self.table.read_only(Unfound()))
-        if live.staged.get(field) and not live.staged[field].optional:
+        if field in live.staged and live.staged[field].required:
             done += (
                 "; the staged validator says so already: see on the dashboard that it is valid, and make it the schema"
             )
@@ -275,10 +274,11 @@ class OnlineStore(Stepwise):
     def _typed(self, job: Job) -> Job:
         """The job, with the kind of number that its field holds."""
         if self._last is None or self._last[0] is not job:
-            kind = self.live.number(job.field)
-            if kind is None:
-                kind = "bigint" if self._holds_integers(job.field) else "number"
-            self._last = job, evolve(job, number=float if kind == "number" else int)
+            type_ = self.live.fields.get(job.field)
+            number = None if type_ is None else type_.number
+            if number is None:
+                number = int if self._holds_integers(job.field) else float
+            self._last = job, evolve(job, number=number)
         return self._last[1]
 
     def _holds_integers(self, field: str) -> bool:
@@ -302,9 +302,10 @@ class OnlineStore(Stepwise):
                 f"{sample.field}: v.optional(v.number()) to it in convex/schema.ts, and deploy that first"
             )
             raise UsageError(msg)
-        if not live.fields[sample.field].takes(sample.after):
+        type_ = live.fields[sample.field]
+        if not type_.takes(sample.after):
             msg = (
-                f"{sample.field} of {self.name} is {live.fields[sample.field]} in the schema of {self.deployment}, and "
+                f"{sample.field} of {self.name} is {type_} in the schema of {self.deployment}, and "
                 f"{sample.after!r} is none: is the encoding right?"
             )
             raise UsageError(msg)

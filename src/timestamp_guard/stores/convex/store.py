@@ -254,8 +254,7 @@ class ConvexStore(FileStore):
 
     def declared(self) -> Mapping[str, str]:
         """The types that the schema has, where they are one."""
-        types = {name: type_.kinds - {"null"} for name, type_ in self.schema.fields.items()}
-        return {name: min(kinds) for name, kinds in types.items() if len(kinds) == 1}
+        return {name: type_.kind for name, type_ in self.schema.fields.items() if type_.kind is not None}
 
     def left_out(self, field: str) -> str | None:
         """Why the table does not count as one that has a field; None where it is known that it has none."""
