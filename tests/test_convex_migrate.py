@@ -353,6 +353,40 @@ def test_on_one_line() -> None:
     assert "+  others: defineTable({ name: v.string(), updatedAt: v.optional(v.number()) })," in patch
 
 
+SHARED = 'import { v } from "convex/values";\nexport const named = { name: v.string() };\n'
+TABLE = """\
+import { defineTable } from "convex/server";
+import { v } from "convex/values";
+export const services = defineTable({ updatedAt: v.optional(v.number()) });
+"""
+
+
+@pytest.mark.parametrize("place", ["convex", "shared"])
+def test_files_from_outside(app: Path, place: str) -> None:
+    """
+    What a schema imports from outside of the folder is no hindrance, and is changed where the table stands there.
+    """
+    (app / "shared").mkdir()
+    (app / "shared/named.ts").write_text(SHARED)
+    (app / "shared/services.ts").write_text(TABLE)
+    schema = OPTIONAL.replace("name: v.string() }),", "...named }),").replace(
+        "const audited", 'import { named } from "../shared/named";\nconst audited'
+    )
+    if place == "shared":
+        head, _, tail = schema.partition("  services: ")
+        schema = f'import {{ services }} from "../shared/services";\n{head}  services,\n  others{tail.partition("  others")[2]}'
+    Path("convex/schema.ts").write_text(schema)
+
+    patch = change(Path("convex"), "services", "updatedAt", required=True)
+
+    assert patch
+    assert patch.startswith(f"--- a/{place}/{'schema' if place == 'convex' else 'services'}.ts\n")
+    apply(patch)
+    read = read_schema(app)
+    assert read.tables["services"].fields["updatedAt"].required
+    assert "name" in read.tables["others"].fields
+
+
 @pytest.mark.parametrize("required", [True, False], ids=["narrow", "widen"])
 @pytest.mark.parametrize(
     ("old", "new"),

@@ -477,7 +477,11 @@ def test_anything_or_an_object(server: Deployment) -> None:
     live = Live.of(client, "services")
     client.close()
 
-    assert (True, False, frozenset({"number"})) == (live.open, live.requires("updatedAt"), live.fields["updatedAt"].kinds)
+    assert (True, False, frozenset({"number"})) == (
+        live.open,
+        live.requires("updatedAt"),
+        live.fields["updatedAt"].kinds,
+    )
 
 
 @pytest.mark.parametrize(("optional", "found"), [(False, "none"), (True, "None")])

@@ -18,7 +18,7 @@ from attrs import evolve, frozen
 from ..errors import UsageError
 from .modules import Aliases, locate
 from .scopes import DECLARATIONS, NAMES, SCOPES, Binding, Declared, Imported, declared, exports
-from .typescript import Module, Piece, find, read, string, text, unwrap
+from .typescript import Module, Piece, find, parse, read, string, text, unwrap
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -78,10 +78,11 @@ class Entry:
 
 
 class Folder:
-    """The files below a folder, each read once, and those that they import."""
+    """The files below a folder, each read once, and those that they import; *instead* of some, what is said there."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, instead: Mapping[Path, bytes] | None = None) -> None:
         self.root = root
+        self._instead = {path.resolve(): source for path, source in (instead or {}).items()}
         self._top = root.resolve()
         self._modules: dict[Path, Module] = {}
         self._located: dict[tuple[str, str], Path | None] = {}
@@ -103,7 +104,8 @@ class Folder:
         """
         path = path.resolve()
         if path not in self._modules:
-            self._modules[path] = read(path, self._name(path))
+            source, name = self._instead.get(path), self._name(path)
+            self._modules[path] = read(path, name) if source is None else parse(source, path, name)
         return self._modules[path]
 
     def binding(self, name: Piece) -> Bound:

@@ -1,22 +1,20 @@
 """
 Which lines of a schema to change so that a field may be there, or must: as a patch that a person applies.
 
-A patch is tried on a copy first: the schema that comes of it differs in that field of that table, and in nothing else.
+A patch is tried first: the schema that comes of it differs in that field of that table, and in nothing else.
 """
 
 from __future__ import annotations
 
 import difflib
 import json
+import os
 import re
-import shutil
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from attrs import evolve
 
-from ..errors import UsageError
 from .fields import FieldType, Schema, Table
 from .schema import functions_of, read_schema, schema_file
 from .typescript import Piece, find, read, text
@@ -30,7 +28,6 @@ STAGED: Final = (1, 47, 0)
 """The version of the package `convex` from which on a table can have a validator that is staged."""
 
 _LINE: Final = re.compile(r"[^\n]*\n|[^\n]+")
-_LEFT_OUT: Final = shutil.ignore_patterns("node_modules", "_generated")
 
 
 def change(folder: Path, table: str, field: str, *, required: bool, kind: str = "v.number()") -> str | None:
@@ -52,14 +49,14 @@ def change(folder: Path, table: str, field: str, *, required: bool, kind: str = 
         return None
     if _says(there, field, required=required):
         return ""
-    base = functions_of(schema_file(folder))
-    path = base / there.file
+    path = functions_of(schema_file(folder)).resolve() / there.file
     if not path.is_file():
         return None
     edited = _edited(path, there, field, required=required, kind=kind)
-    if edited is None or not _as_wanted(base, there, edited, before, field, required=required):
+    if edited is None:
         return None
-    return _patch(path, edited)
+    after = read_schema(folder, instead={path: edited})
+    return _patch(path, edited) if _as_wanted(before, after, there, field, required=required) else None
 
 
 def stages(folder: Path) -> bool:
@@ -79,8 +76,7 @@ def _patch(path: Path, edited: bytes) -> str | None:
         was, made = (_LINE.findall(each.decode("utf-8")) for each in (path.read_bytes(), edited))
     except UnicodeDecodeError:
         return None
-    there = Path.cwd()
-    name = (path.relative_to(there) if path.is_relative_to(there) else path).as_posix()
+    name = Path(os.path.relpath(path)).as_posix()
     lines = difflib.unified_diff(was, made, f"a/{name}", f"b/{name}")
     return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
 
@@ -93,16 +89,8 @@ def _says(there: Table, field: str, *, required: bool) -> bool:
     return not required or found.required
 
 
-def _as_wanted(base: Path, there: Table, edited: bytes, before: Schema, field: str, *, required: bool) -> bool:
-    """Whether the schema with the edited file is what is wanted, and otherwise what it was."""
-    with tempfile.TemporaryDirectory() as place:
-        copy = Path(place) / "convex"
-        shutil.copytree(base, copy, ignore=_LEFT_OUT, ignore_dangling_symlinks=True)
-        (copy / there.file).write_bytes(edited)
-        try:
-            after = read_schema(copy)
-        except UsageError:
-            return False
+def _as_wanted(before: Schema, after: Schema, there: Table, field: str, *, required: bool) -> bool:
+    """Whether a schema is what is wanted, and otherwise what it was."""
     made = after.tables.get(there.name)
     return (
         made is not None

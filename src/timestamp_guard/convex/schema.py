@@ -7,6 +7,7 @@ What cannot be read is said (`Table.unknown`, `Schema.problems`), and never gues
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -33,17 +34,17 @@ __all__ = [
 _NAMES: Final = ("schema.ts", "schema.js", "schema/index.ts", "schema/index.js")
 
 
-def read_schema(folder: Path) -> Schema:
+def read_schema(folder: Path, *, instead: Mapping[Path, bytes] | None = None) -> Schema:
     """
     Read the schema of the app in *folder*: the `convex` folder (or what convex.json calls so), the one that holds it,
-    or the file of the schema itself.
+    or the file of the schema itself. *instead* of what some files hold, what is said there is read.
 
     Raises:
         UsageError: there is no schema.
         MissingExtra: the extra `convex` is not installed.
     """
     path = schema_file(folder)
-    files = Folder(functions_of(path))
+    files = Folder(functions_of(path), instead)
     module = files.module(path)
     evaluator = Evaluator(files)
     found = evaluator.bound(files.exported(module, "default"))
