@@ -216,13 +216,13 @@ def test_aliases(tmp_path: Path) -> None:
     assert "'there'" == reached.text
 
 
-def test_faults(tmp_path: Path) -> None:
+def test_problems(tmp_path: Path) -> None:
     """
     Where a file does not parse is told by line, and the rest of it is read.
     """
     files = folder(tmp_path, main="const x = 1;\nconst broken = = {;\nx;\n")
 
-    assert [2] == sorted({fault.line for fault in files.module(tmp_path / "main.ts").faults})
+    assert {("main.ts", 2)} == {(each.file, each.line) for each in files.module(tmp_path / "main.ts").problems}
 
 
 def test_mark(tmp_path: Path) -> None:
@@ -231,4 +231,4 @@ def test_mark(tmp_path: Path) -> None:
     """
     (tmp_path / "x.ts").write_bytes(b"\xef\xbb\xbfconst x = 1;")
 
-    assert [] == read(tmp_path / "x.ts").faults
+    assert [] == read(tmp_path / "x.ts").problems

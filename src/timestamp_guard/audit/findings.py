@@ -9,6 +9,7 @@ from typing import Final, Literal, TypeAlias
 
 from attrs import field, frozen
 
+from ..convex.fields import Problem
 from .verdicts import Word
 
 __all__ = ["RULES", "Audit", "Finding", "Problem", "Severity", "Site"]
@@ -111,18 +112,6 @@ class Finding:
             "table": self.table,
             "message": self.message,
         }
-
-
-@frozen
-class Problem:
-    """What could not be read or understood, and was left out."""
-
-    file: str
-    line: int
-    said: str
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.said}" if self.line else f"{self.file}: {self.said}"
 
 
 @frozen

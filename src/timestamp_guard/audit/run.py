@@ -84,9 +84,7 @@ def audit(folder: Path | str, settings: Settings | None = None, *, processes: in
                 )
                 for each in part
             ]
-    return _together(
-        found, settings, [Problem(each.file, each.line, each.said) for each in schema.problems], len(paths)
-    )
+    return _together(found, settings, list(schema.problems), len(paths))
 
 
 def _read_all(folder: Path, schema: Schema, settings: Settings, paths: Sequence[Path]) -> list[_Read]:
@@ -119,11 +117,10 @@ def _read_one(reader: Reader, tracked: Tracked, path: Path) -> _Read:
     findings += project.commands(module)
     findings += project.per_file(reader, module, functions, found, tracked)
     said, wrong = _exemptions(module)
-    faults = tuple(Problem(name, each.line, each.said) for each in module.faults[:3])
     return _Read(
         written,
         tuple(findings),
-        (*faults, *wrong),
+        (*module.problems[:3], *wrong),
         tuple(validators(module, functions)),
         used,
         said,

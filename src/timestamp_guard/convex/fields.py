@@ -113,7 +113,7 @@ class Table:
 @frozen
 class Problem:
     """
-    What is wrong with a schema, or could not be read of it.
+    What is wrong with code, or could not be read of it; *line* is 1-based, and 0 for all of a file.
 
     `partial` says that all of what was read holds, and that there may be more of it.
     """
@@ -124,7 +124,7 @@ class Problem:
     partial: bool = False
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.said}"
+        return f"{self.file}:{self.line}: {self.said}" if self.line else f"{self.file}: {self.said}"
 
 
 @frozen

@@ -66,7 +66,7 @@ def read_schema(folder: Path, *, instead: Mapping[Path, bytes] | None = None) ->
     else:
         problems.append(_problem(module.name, found, "the schema could not be read: "))
     for each in files.modules:
-        problems += [Problem(each.name, fault.line, fault.said) for fault in each.faults]
+        problems += each.problems
     return Schema(tables, tuple(problems), validates, module.name)
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from attrs import define, field, frozen
 
 from ..errors import MissingExtra, UsageError
+from .fields import Problem
 
 try:
     import tree_sitter_typescript
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SUFFIXES",
-    "Fault",
     "Module",
     "Piece",
     "find",
@@ -60,14 +60,6 @@ _ESCAPED: Final = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "v": "
 _CONTINUED: Final = {"\n", "\r", "\r\n", "\u2028", "\u2029"}
 
 
-@frozen
-class Fault:
-    """A place in a file that cannot be read: *line* is 1-based."""
-
-    line: int
-    said: str
-
-
 @frozen(eq=False)
 class Module:
     """A file: `name` is its path as people are told it, with `/`; `root` is the node of the whole."""
@@ -77,11 +69,11 @@ class Module:
     root: Node = field(repr=False)
 
     @property
-    def faults(self) -> list[Fault]:
+    def problems(self) -> list[Problem]:
         """Where the file does not parse; what stands around such a place is read all the same."""
         if not self.root.has_error:
             return []
-        return [_fault(each.node) for each in find(Piece(self, self.root), "ERROR", "MISSING")]
+        return [_problem(each) for each in find(Piece(self, self.root), "ERROR", "MISSING")]
 
 
 @define(unsafe_hash=True)  # nobody changes one; a frozen one takes twice as long to make, and there are very many
@@ -204,8 +196,8 @@ def _unescaped(match: re.Match[str]) -> str:
     return "" if match[4] in _CONTINUED else _ESCAPED.get(match[4], match[4])
 
 
-def _fault(node: Node) -> Fault:
-    line = node.start_point.row + 1
-    if node.is_missing:
-        return Fault(line, f"{node.type!r} is missing")
-    return Fault(line, f"cannot be read as TypeScript: {' '.join(text(node).split())[:40]!r}")
+def _problem(piece: Piece) -> Problem:
+    said = f"cannot be read as TypeScript: {' '.join(piece.text.split())[:40]!r}"
+    if piece.node.is_missing:
+        said = f"{piece.node.type!r} is missing"
+    return Problem(piece.module.name, piece.line, said)
