@@ -286,6 +286,21 @@ def test_sarif(convex: Path, cli: Cli) -> None:
     assert {"convex/pages.ts", "convex/my%20functions.ts"} <= uris
 
 
+def test_sarif_of_an_absolute_folder(convex: Path, cli: Cli) -> None:
+    """
+    A place that begins at the root of the machine is a URI of its own.
+    """
+    folder = convex.resolve().rename(convex.resolve().with_name("my convex"))
+    (folder / "broken.ts").write_text("export const a = {{{\n", "utf-8")
+
+    run = cli("audit", str(folder), "--format", "sarif").json["runs"][0]
+
+    places = [*run["results"], *run["invocations"][0]["toolExecutionNotifications"]]
+    uris = {each["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] for each in places}
+    assert f"file://{folder.parent.as_posix()}/my%20convex/pages.ts" in uris
+    assert all(each.startswith("file:///") for each in uris)
+
+
 def test_github(convex: Path, cli: Cli) -> None:
     """
     Annotations are commands of a workflow, a line each, whatever a file is called.

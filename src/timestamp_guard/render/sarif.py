@@ -5,6 +5,7 @@ SARIF 2.1.0, which code hosts and editors show beside the code.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -67,7 +68,8 @@ def sarif(findings: Sequence[Finding], problems: Sequence[Problem] = (), *, pref
 
 
 def _location(file: str, line: int) -> dict[str, Any]:
-    place: dict[str, Any] = {"artifactLocation": {"uri": quote(file)}}
+    path = Path(file)
+    place: dict[str, Any] = {"artifactLocation": {"uri": path.as_uri() if path.is_absolute() else quote(file)}}
     if line > 0:
         place["region"] = {"startLine": line}
     return {"physicalLocation": place}
