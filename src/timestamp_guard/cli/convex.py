@@ -9,7 +9,7 @@ from cyclopts import App, Parameter
 
 from ._convex_init import init
 from ._options import Form
-from ._output import LEFT, say, say_json
+from ._output import LEFT, say, say_json, tell
 
 __all__ = ["app"]
 
@@ -75,8 +75,15 @@ def schema_of(
     """
     from ..convex.agreement import agreement
     from ..convex.schema import read_schema
+    from ..errors import UnknownName
 
-    found = agreement(read_schema(path), [updated] if created is None else [updated, created], table)
+    schema = read_schema(path)
+    try:
+        found = agreement(schema, [updated] if created is None else [updated, created], table)
+    except UnknownName:
+        for problem in schema.problems:  # what is not there may be what could not be read
+            tell(str(problem))
+        raise
     if form == "json":
         say_json(found.to_dict())
     else:
