@@ -62,6 +62,7 @@ IN_HANDLER: Final = {
     "assign": ("services sets", 'ctx.db.insert("services", Object.assign({}, args, { updatedAt: 1 }));'),
     "assign without": ("services omits", 'ctx.db.insert("services", Object.assign({}, { name: args.name }));'),
     "assign of nothing": ("services indeterminate", 'ctx.db.insert("services", Object.assign());'),
+    "copy of nothing": ("services indeterminate", 'ctx.db.insert("services", structuredClone());'),
     "frozen": ("services sets", 'ctx.db.insert("services", Object.freeze({ name: "a", updatedAt: 1 }));'),
     "called at once": ("services sets", 'ctx.db.insert("services", (() => ({ name: "a", updatedAt: 1 }))());'),
     "assertion": ("services omits", 'ctx.db.insert("services", <any>{ name: "a" });'),
@@ -176,6 +177,10 @@ IN_HANDLER: Final = {
         'if (args.maybe) for (const id of args.maybe) ctx.db.patch(id, { name: "a" });',
     ),
     "list or an empty one": ("services omits", 'for (const id of args.maybe ?? []) ctx.db.patch(id, { name: "a" });'),
+    "newest first": (
+        "services omits",
+        'for (const row of await ctx.db.query("services").order("desc").take(5)) ctx.db.patch(row._id, { name: "a" });',
+    ),
     "asyncMap of ids": ("services omits", 'await asyncMap(args.ids, (id) => ctx.db.patch(id, { name: "a" }));'),
     "asyncMap to rows": (
         "services omits",
@@ -313,6 +318,7 @@ IN_HANDLER: Final = {
         'const db = args.flag ? ctx.db : undefined; db.insert("services", { name: "a" });',
     ),
     "database by its name": ("services omits", 'args.row.innerDb.insert("services", { name: "a" });'),
+    "database that is waited for": ("services omits", '(await ctx.db).insert("services", { name: "a" });'),
     "database that stamps": ("services sets", 'stamped(ctx.db).insert("services", { name: "a" });'),
     "no database": ("", 'args.row.list.insert("services", { name: "a" });'),
 }

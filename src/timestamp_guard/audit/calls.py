@@ -322,8 +322,6 @@ def tables_of(value: Value) -> frozenset[str] | None:
 def database(reader: Reader, piece: Piece, frame: Frame) -> Database | None:
     """The database that an expression is; None for what is none, like a mock, a `Map` or a text."""
     node = unwrap(piece.node)
-    if node.type == "await_expression":
-        return database(reader, piece.at(node.named_children[-1]), frame)
     found = reader.value(piece.at(node), frame)
     if isinstance(found, Maybe):
         found = found.of
