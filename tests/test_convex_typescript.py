@@ -86,6 +86,7 @@ def test_entries(tmp_path: Path) -> None:
         ("import { x } from './lib/a'; x", "{ deep: 'a' }"),
         ("import { x as y } from './lib/a.js'; y", "{ deep: 'a' }"),
         ("import d from './lib/a'; d", "'default'"),
+        ("import './lib/a'; const x = 1; x", "1"),
         ("const x = 1; for (let x = 2; x < 3; x++) {} x", "1"),
         ("const x = 1; const f = function x() { x; }; x", "1"),
         ("enum E { 'a' = 'x', b = 'y' } E.b", "'y'"),
@@ -225,6 +226,20 @@ def test_scopes(tmp_path: Path) -> None:
     assert isinstance(bound, Binding)
     assert bound.value is None
     assert "x: number" == bound.declared.at(bound.declared.node.parent or bound.declared.node).text
+
+
+def test_own_name(tmp_path: Path) -> None:
+    """
+    A function that has a name is what is meant by it inside, whatever is called so outside.
+    """
+    files = folder(tmp_path, main="const x = 1; const f = function x() { x; };")
+    module = files.module(tmp_path / "main.ts")
+    inside = find(Piece(module, module.root), "expression_statement")[0]
+    bound = files.binding(inside.at(inside.node.named_children[0]))
+
+    assert isinstance(bound, Binding)
+    assert bound.value is not None
+    assert "function x() { x; }" == bound.value.text
 
 
 @pytest.mark.parametrize(
