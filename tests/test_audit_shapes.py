@@ -387,6 +387,11 @@ WITH_MORE: Final = {
         "function build(row: any) { return row; }",
         'ctx.db.insert("services", build({ name: "b", updatedAt: 1 }));',
     ),
+    "given one thing and another": (
+        "services omits services sets",
+        "function build(row: any) { return row; }",
+        'ctx.db.insert("services", build({ name: "b" })); ctx.db.insert("services", build({ updatedAt: 1 }));',
+    ),
     "arrow that changes nothing": (
         "services omits",
         "const log = (x: any) => console.log(x);",
