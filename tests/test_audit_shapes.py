@@ -61,6 +61,8 @@ IN_HANDLER: Final = {
     ),
     "assign": ("services sets", 'ctx.db.insert("services", Object.assign({}, args, { updatedAt: 1 }));'),
     "assign without": ("services omits", 'ctx.db.insert("services", Object.assign({}, { name: args.name }));'),
+    "assign of nothing": ("services indeterminate", 'ctx.db.insert("services", Object.assign());'),
+    "copy of nothing": ("services indeterminate", 'ctx.db.insert("services", structuredClone());'),
     "frozen": ("services sets", 'ctx.db.insert("services", Object.freeze({ name: "a", updatedAt: 1 }));'),
     "called at once": ("services sets", 'ctx.db.insert("services", (() => ({ name: "a", updatedAt: 1 }))());'),
     "assertion": ("services omits", 'ctx.db.insert("services", <any>{ name: "a" });'),
@@ -114,6 +116,10 @@ IN_HANDLER: Final = {
         'ctx.db.patch(args.id, Object.fromEntries([/* of all */ ["name", "a"], ...prepare()]));',
     ),
     "entries of a function": ("services indeterminate", "ctx.db.patch(args.id, Object.fromEntries(prepare(args)));"),
+    "entries with other names": (
+        "services indeterminate",
+        "ctx.db.patch(args.id, Object.fromEntries(Object.entries({ name: 'a' }).map(([key, value]) => [prepare(key), value])));",
+    ),
     "entries in args": ("services indeterminate", "ctx.db.patch(args.id, Object.fromEntries(args.row));"),
     # -- lists
     "made by number": (
@@ -171,6 +177,10 @@ IN_HANDLER: Final = {
         'if (args.maybe) for (const id of args.maybe) ctx.db.patch(id, { name: "a" });',
     ),
     "list or an empty one": ("services omits", 'for (const id of args.maybe ?? []) ctx.db.patch(id, { name: "a" });'),
+    "newest first": (
+        "services omits",
+        'for (const row of await ctx.db.query("services").order("desc").take(5)) ctx.db.patch(row._id, { name: "a" });',
+    ),
     "asyncMap of ids": ("services omits", 'await asyncMap(args.ids, (id) => ctx.db.patch(id, { name: "a" }));'),
     "asyncMap to rows": (
         "services omits",
@@ -308,6 +318,8 @@ IN_HANDLER: Final = {
         'const db = args.flag ? ctx.db : undefined; db.insert("services", { name: "a" });',
     ),
     "database by its name": ("services omits", 'args.row.innerDb.insert("services", { name: "a" });'),
+    "database that is waited for": ("services omits", '(await ctx.db).insert("services", { name: "a" });'),
+    "database that stamps": ("services sets", 'stamped(ctx.db).insert("services", { name: "a" });'),
     "no database": ("", 'args.row.list.insert("services", { name: "a" });'),
 }
 """What is written in the handler of a mutation."""
@@ -374,6 +386,11 @@ WITH_MORE: Final = {
         "services sets",
         "function build(row: any) { return row; }",
         'ctx.db.insert("services", build({ name: "b", updatedAt: 1 }));',
+    ),
+    "given one thing and another": (
+        "services omits services sets",
+        "function build(row: any) { return row; }",
+        'ctx.db.insert("services", build({ name: "b" })); ctx.db.insert("services", build({ updatedAt: 1 }));',
     ),
     "arrow that changes nothing": (
         "services omits",
@@ -503,6 +520,16 @@ WITH_MORE: Final = {
         'export async function save(ctx: MutationCtx, row: Row) { await ctx.db.insert("services", row); }',
         "",
     ),
+    "another name for a type": (
+        "services sets",
+        'type Line = Doc<"services">; export async function save(ctx: MutationCtx, row: Line) { await ctx.db.insert("services", row); }',
+        "",
+    ),
+    "interface that has what another has": (
+        "services sets",
+        'interface Line extends Row { state: string } export async function save(ctx: MutationCtx, row: Line) { await ctx.db.insert("services", row); }',
+        "",
+    ),
     "imported": (
         "services omits",
         'export async function save(ctx: MutationCtx, row: Short) { await ctx.db.insert("services", row); }',
@@ -554,9 +581,11 @@ ROWS: Final = {
     "v.object(omit(fields, ['updatedAt']))": "omits",
     "v.object(pick(fields, ['updatedAt']))": "sets",
     "v.object(partial(fields))": "indeterminate",
+    "v.object(partial({ name: v.string() }))": "omits",
     "v.object({ ...fields })": "sets",
     "v.object({ [prepare()]: v.any() })": "indeterminate",
     "v.union(v.object(fields), v.null())": "indeterminate",
+    "v.union(v.object({ name: v.string() }), v.null())": "omits",
     "v.any()": "indeterminate",
     "v.record(v.string(), v.any())": "indeterminate",
     "doc(schema, 'services')": "sets",
@@ -580,20 +609,21 @@ def mutation(body: str, *, row: str = "v.any()", before: str = "") -> str:
     return f"{HEAD}{before}\nexport const change = internalMutation({{\n  args: {{\n{args}  }},\n  handler: async (ctx, args) => {{\n{body}\n  }},\n}});\n"
 
 
-def validated(row: str) -> str:
+def validated(row: str, body: str = 'ctx.db.insert("services", args.row);') -> str:
     before = (
         "const Drafts = defineTable({ name: v.string() });\n"
         'const Lines = Table("lines", fields);\n'
         "const parts = { row: v.object(fields) };\n"
         "const circle: any = v.optional(circle);\n"
     )
-    return mutation('ctx.db.insert("services", args.row);', row=row, before=before)
+    return mutation(body, row=row, before=before)
 
 
 SOURCES: Final = {
     **{name: mutation(body) for name, (_, body) in IN_HANDLER.items()},
     **{name: mutation(body, before=before) for name, (_, before, body) in WITH_MORE.items()},
     **{row: validated(row) for row in ROWS},
+    "circle as an id": validated("circle", 'ctx.db.patch(args.row, { name: "a" });'),
 }
 FILES: Final = {name: f"case{number}.ts" for number, name in enumerate(SOURCES)}
 
@@ -624,3 +654,10 @@ def test_validator(found: Audit, row: str, verdict: str) -> None:
     An argument has the fields that its validator lets through, however that is put together.
     """
     assert f"services {verdict}" == said(found, row)
+
+
+def test_circle(found: Audit) -> None:
+    """
+    A validator that is made of itself says nothing, and ends nothing.
+    """
+    assert "- omits" == said(found, "circle as an id")

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from tests.convex_database import read
 from tests.convex_server import KEY, Deployment, deployment
 from timestamp_guard.errors import StoreDamaged, StoreError, StoreLocked, StoreMissing, UsageError
-from timestamp_guard.ledger import freeze
+from timestamp_guard.frozen import freeze
 from timestamp_guard.stores.address import shown
 from timestamp_guard.stores.convex.http import Address, Conflict, Refused, Unfound
 from timestamp_guard.stores.convex.http import Deployment as Client

@@ -231,6 +231,19 @@ def backfilled(server: Deployment) -> None:
         backfill(store, GUARD, REPAIR)
 
 
+def test_enforce(server: Deployment, capsys: Any) -> None:
+    """
+    `enforce` changes no schema, and says who does.
+    """
+    before = json.dumps(server.database.schema)
+
+    assert 2 == exit_code(
+        ["enforce", server.url, "--table", "services", "--updated", "updatedAt", "--encoding", "epoch_ms"]
+    )
+    assert "is held by the schema of its app, which is yours to change: migrate says what" in capsys.readouterr().err
+    assert before == json.dumps(server.database.schema)
+
+
 def test_on_the_command_line(server: Deployment, capsys: Any) -> None:
     """
     `migrate` shows the patch as it can be applied, and exits 1 until all is done.

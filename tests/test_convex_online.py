@@ -22,7 +22,7 @@ from tests.convex_server import KEY, Deployment, deployment
 from timestamp_guard import NOW, Pace, Repair, Run, backfill, check, open_store, plan, rollback, runs, updated_at_guard
 from timestamp_guard.cli import main
 from timestamp_guard.errors import StoreDamaged, StoreError, StoreLocked, StoreReadOnly, UnknownName, UsageError
-from timestamp_guard.ledger import freeze
+from timestamp_guard.frozen import freeze
 from timestamp_guard.stores import tables
 from timestamp_guard.stores.base import OpenStore, Probed
 from timestamp_guard.stores.convex.http import Address

@@ -136,6 +136,15 @@ class TestUnknown:
             ("v.object({ ...theirs, a: v.number() }).omit('a')", set(), set(), "from the package 'somewhere'"),
             ("v.object({ updatedAt: v.number() }).omit(...list)", set(), {"updatedAt"}, "is known when it runs"),
             ("v.object({ updatedAt: v.number() }).merge({})", set(), set(), "cannot be read"),
+            ("{ updatedAt: made.field }", set(), {"updatedAt"}, "made.field is known when it runs"),
+            ("{ updatedAt: half[list] }", set(), {"updatedAt"}, "which part half[list] is, is known when it runs"),
+            ("{ updatedAt: v`number` }", set(), {"updatedAt"}, "cannot be read"),
+            ("{ updatedAt: 1 + list }", set(), {"updatedAt"}, "1 + list is known when it runs"),
+            ("{ updatedAt: on && v.number() }", set(), {"updatedAt"}, "on && v.number() is known when it runs"),
+            ("{ [`a${list}`]: v.string() }", set(), set(), "a key is known when it runs"),
+            ("{ [Named.number]: v.string() }", set(), set(), "a key is known when it runs"),
+            ("{ [Named.text]: v.string(), ...list }", set(), {"updatedAt"}, "list"),
+            ("{ ...'text' }", set(), set(), "'text' is no object that could be read"),
         ],
     )
     def test_said(self, tmp_path: Path, document: str, fields: set[str], untyped: set[str], said: str) -> None:
@@ -147,6 +156,7 @@ class TestUnknown:
             f"defineTable({document}) }});"
             'import theirs from "somewhere"; declare const list: any, on: boolean;'
             "let later = {}; later = { a: v.number() }; function empty() {} const promised = async () => ({ a: v.number() }); const half = { ...theirs }; const looped = { ...looped };"
+            "enum Named { number = 1, text = 'updatedAt' }"
             "function made() { if (on) { return {}; } return { a: v.any() }; } void ({",
         )
 

@@ -773,7 +773,10 @@ def test_folder_of_something_else(tmp_path: Path) -> None:
     (tmp_path / "node_modules").mkdir()
     (tmp_path / "node_modules/app").symlink_to(tmp_path)
 
-    with pytest.raises(StoreMissing, match="has no tables: wanted services/documents.jsonl"):
+    with pytest.raises(StoreMissing, match="has no tables: wanted services/documents.jsonl.* npx convex export$"):
+        opened(tmp_path)
+    made(tmp_path / "snapshot_happy-otter-123_1700000000000.zip")
+    with pytest.raises(StoreMissing, match="it holds snapshot_happy-otter-123_1700000000000.zip: name the file"):
         opened(tmp_path)
 
 

@@ -86,6 +86,11 @@ def test_entries(tmp_path: Path) -> None:
         ("import { x } from './lib/a'; x", "{ deep: 'a' }"),
         ("import { x as y } from './lib/a.js'; y", "{ deep: 'a' }"),
         ("import d from './lib/a'; d", "'default'"),
+        ("import './lib/a'; const x = 1; x", "1"),
+        ("const x = 1; for (let x = 2; x < 3; x++) {} x", "1"),
+        ("const x = 1; const f = function x() { x; }; x", "1"),
+        ("enum E { 'a' = 'x', b = 'y' } E.b", "'y'"),
+        ("const o = { 0x10: 1 }; o['16']", "1"),
         ("import * as ns from './lib'; ns.x.deep", "'a'"),
         ("import { sub } from './lib'; sub.x['deep']", "'a'"),
         ("import { named } from './lib'; named", "{ deep: 'a' }"),
@@ -133,6 +138,10 @@ def test_names(tmp_path: Path, main: str, found: str) -> None:
         ("const o = {a: 1}; o.b", "main.ts:1: there is no key 'b'"),
         ("const o = {a: 1, ...f()}; o.a", "main.ts:1: what is spread here may hold 'a'"),
         ("const o = {a: 1, [f()]: 2}; o.a", "main.ts:1: a key that is computed may be 'a'"),
+        ("import { x } from './gone.js'; x", "main.ts: there is no file './gone.js'"),
+        ("const o = { a: 1, 1.5: 2 }; o.a", "main.ts:1: a key that is computed may be 'a'"),
+        ("enum E { a, b = 'y' } E.a", "main.ts:1: 'a' of the enum has no value of its own"),
+        ("const [{ a }, ...x] = []; x", "main.ts:1: what x is, is known when it runs"),
         ("const o = {a: 1}; o[f()]", "main.ts:1: which part o[f()] is, is known when it runs"),
     ],
 )
@@ -190,6 +199,21 @@ def test_packages(tmp_path: Path) -> None:
     assert Outside("convex/values", "v") == files.follow(last(files))
 
 
+@pytest.mark.parametrize(
+    ("main", "name"),
+    [
+        ("import * as all from 'convex/values'; all.v", "v"),
+        ("import * as all from 'convex/values'; all.v.number", "v.number"),
+        ("import { v } from 'convex/values'; v['number']", "v.number"),
+    ],
+)
+def test_parts_of_packages(tmp_path: Path, main: str, name: str) -> None:
+    """
+    A part of what comes from a package is known by its name too.
+    """
+    assert Outside("convex/values", name) == folder(tmp_path, main=main).follow(last(Folder(tmp_path)))
+
+
 def test_scopes(tmp_path: Path) -> None:
     """
     The nearest declaration is meant: a parameter hides a constant, and has no value of its own.
@@ -204,23 +228,48 @@ def test_scopes(tmp_path: Path) -> None:
     assert "x: number" == bound.declared.at(bound.declared.node.parent or bound.declared.node).text
 
 
-def test_aliases(tmp_path: Path) -> None:
+def test_own_name(tmp_path: Path) -> None:
+    """
+    A function that has a name is what is meant by it inside, whatever is called so outside.
+    """
+    files = folder(tmp_path, main="const x = 1; const f = function x() { x; };")
+    module = files.module(tmp_path / "main.ts")
+    inside = find(Piece(module, module.root), "expression_statement")[0]
+    bound = files.binding(inside.at(inside.node.named_children[0]))
+
+    assert isinstance(bound, Binding)
+    assert bound.value is not None
+    assert "function x() { x; }" == bound.value.text
+
+
+@pytest.mark.parametrize(
+    ("source", "options"),
+    [
+        ("@/lib/a", '{"paths": {"@/*": ["./src/*"],}}'),
+        ("@/lib/a", '{"paths": {"~/*": ["./src/*"], "@/*": ["./gone/*", "./src/*"]}}'),
+        ("a", '{"paths": {"a": ["./src/lib/a.ts"]}}'),
+        ("lib/a", '{"baseUrl": "src"}'),
+        ("@/a", '{"baseUrl": "src", "paths": {"@/*": ["./lib/*"]}}'),
+    ],
+)
+def test_aliases(tmp_path: Path, source: str, options: str) -> None:
     """
     Paths of tsconfig.json are followed, comments in it notwithstanding.
     """
-    files = folder(tmp_path, main="import { x } from '@/lib/a'; x", src__lib__a="export const x = 'there';")
-    (tmp_path / "tsconfig.json").write_text('{ // ours\n "compilerOptions": {"paths": {"@/*": ["./src/*"],}} }')
+    files = folder(tmp_path, main=f"import {{ x }} from '{source}'; x", src__lib__a="export const x = 'there';")
+    (tmp_path / "tsconfig.json").write_text(f'{{ // ours\n "include": ["."], "compilerOptions": {options} }}')
     reached = files.follow(last(files))
 
     assert isinstance(reached, Piece), reached
     assert "'there'" == reached.text
 
 
-def test_problems(tmp_path: Path) -> None:
+@pytest.mark.parametrize("broken", ["const broken = = {;", "const broken = [1;"])
+def test_problems(tmp_path: Path, broken: str) -> None:
     """
     Where a file does not parse is told by line, and the rest of it is read.
     """
-    files = folder(tmp_path, main="const x = 1;\nconst broken = = {;\nx;\n")
+    files = folder(tmp_path, main=f"const x = 1;\n{broken}\nx;\n")
 
     assert {("main.ts", 2)} == {(each.file, each.line) for each in files.module(tmp_path / "main.ts").problems}
 

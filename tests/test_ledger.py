@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from timestamp_guard.errors import LeaseLost, PlanChanged, RunBusy, UnknownName
+from timestamp_guard.frozen import freeze, thaw
 from timestamp_guard.instants import ABSENT
 from timestamp_guard.job import Job
 from timestamp_guard.ledger import (
@@ -30,8 +31,6 @@ from timestamp_guard.ledger import (
     Run,
     export,
     find,
-    freeze,
-    thaw,
     undone_by,
 )
 from timestamp_guard.repairs import Repair

@@ -23,7 +23,7 @@ from tests.proxy import Proxy, proxy
 from timestamp_guard import _faults as faults
 from timestamp_guard import backfill, check, rollback
 from timestamp_guard.errors import LeaseLost, StoreError, TimestampGuardError
-from timestamp_guard.ledger import freeze
+from timestamp_guard.frozen import freeze
 
 from .postgresql_tables import DAY, GUARD, MS, NOW, OURS, REPAIR
 from .served_tables import KINDS, by_way_of, cut_off, dump, fill, make, opened, own_server, server

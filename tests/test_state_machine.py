@@ -37,8 +37,9 @@ from timestamp_guard import (
 )
 from timestamp_guard import _faults as faults
 from timestamp_guard.errors import LeaseLost
+from timestamp_guard.frozen import freeze
 from timestamp_guard.instants import parse_instant
-from timestamp_guard.ledger import Ledger, MemoryLedger, freeze
+from timestamp_guard.ledger import Ledger, MemoryLedger
 from timestamp_guard.predicate import Code
 from timestamp_guard.stores import open_store
 from timestamp_guard.stores.base import BatchStore, Source, pages

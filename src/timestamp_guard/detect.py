@@ -198,17 +198,25 @@ def _like(look: Look, other: Encoding) -> Look:
     return look if look.values else Look(look.name, other, 0.0, 0, {})
 
 
+MILLISECONDS: Final = 3
+"""So many digits a fraction has that ends with them."""
+
 _FRACTION: Final = re.compile(r":\d\d[.,](\d+)", re.ASCII)
 
 
 def _resolved(encoding: Encoding, present: Sequence[Raw]) -> Encoding:
     """Text at the coarsest resolution that loses nothing of the values."""
-    if encoding.is_number or encoding.name == "datetime" or len(present) < FEW:
+    if encoding.is_number or encoding.name == "datetime":
         return encoding
     # "12:00:00.000" keeps milliseconds, even where all of them are 0.
-    texts = (match for raw in present if isinstance(raw, str) and (match := _FRACTION.search(raw)) is not None)
-    digits = max((len(match[1]) for match in texts), default=0)
-    resolution = "s" if digits == 0 else "ms" if digits <= 3 else "us" if digits <= 6 else "ns"
+    readable = (raw for raw in present if isinstance(raw, str) and isinstance(decode(raw, encoding), int))
+    found = [_FRACTION.search(raw) for raw in readable]
+    lengths = {len(match[1]) if match else 0 for match in found}
+    # Three digits in each are what `toISOString` writes: others among them would not be sorted as text any more.
+    if len(present) < FEW and lengths != {MILLISECONDS}:
+        return encoding
+    digits = max(lengths, default=0)
+    resolution = "s" if digits == 0 else "ms" if digits <= MILLISECONDS else "us" if digits <= 6 else "ns"
     name = f"{encoding.name}/{resolution}" + (f"@{encoding.zone}" if encoding.zone else "")
     return Encoding.parse(name)
 

@@ -4,22 +4,19 @@ What the runs did: old value, new value, which candidate it came from; kept besi
 
 from __future__ import annotations
 
-import base64
 import bisect
 import hashlib
 import itertools
 import json
 import operator
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timezone
-from decimal import Decimal
 from typing import Any, Final, Literal, Protocol, TypeAlias, runtime_checkable
-from zoneinfo import ZoneInfo
 
 from attrs import asdict, evolve, fields, frozen
 
 from .errors import LeaseLost, LedgerError, PlanChanged, RunBusy, UnknownName
-from .instants import ABSENT, Raw, brief, show
+from .frozen import freeze, tagged
+from .instants import Raw, show
 from .job import Job
 
 __all__ = [
@@ -35,8 +32,6 @@ __all__ = [
     "Run",
     "SharedLedger",
     "Status",
-    "freeze",
-    "thaw",
 ]
 
 Key: TypeAlias = Any
@@ -519,92 +514,19 @@ def lost(run: Run) -> LeaseLost:
     return LeaseLost(f"run {run.whole} on {run.table} was taken over by another process; this one wrote nothing since")
 
 
-# -- raw values as text -----------------------------------------------------------------------------------------
-
-
-def freeze(raw: Raw) -> str:
-    """
-    A raw value as text from which :func:`thaw` makes the same value of the same type.
-
-    Raises:
-        TypeError: it is of a type that cannot be given back exactly.
-    """
-    return json.dumps(_frozen(raw), ensure_ascii=True)
-
-
-def thaw(text: str) -> Raw:
-    """The inverse of :func:`freeze`."""
-    return _thawed(json.loads(text))
-
-
-def _frozen(raw: Raw) -> Any:
-    """JSON in which every object is a tag: `{tag: what it holds}`."""
-    kind = type(raw)
-    if raw is None or kind in {bool, float, str}:
-        return raw
-    if raw is ABSENT:
-        return {"absent": None}
-    if kind is int:
-        # Python refuses to read decimal integers of more than 4,300 digits back; hexadecimal has no limit.
-        return raw if -(2**63) <= raw < 2**63 else {"int": hex(raw)}
-    if kind is list:
-        return [_frozen(each) for each in raw]
-    if kind is tuple:
-        return {"tuple": [_frozen(each) for each in raw]}
-    if kind is dict:
-        return {"dict": [[_frozen(name), _frozen(each)] for name, each in raw.items()]}
-    if kind is bytes:
-        return {"bytes": base64.b64encode(raw).decode()}
-    if kind is Decimal:
-        return {"decimal": str(raw)}
-    if kind is datetime and isinstance(raw.tzinfo, ZoneInfo) and raw.tzinfo.key:
-        return {"datetime": [raw.replace(tzinfo=None).isoformat(), raw.fold, raw.tzinfo.key]}
-    if kind is datetime and (raw.tzinfo is None or type(raw.tzinfo) is timezone):
-        return {"datetime": [raw.isoformat(), raw.fold]}
-    msg = f"{brief(raw)} of type {kind.__name__} could not be given back exactly"
-    raise TypeError(msg)
-
-
-def _thawed(data: Any) -> Raw:
-    if isinstance(data, list):
-        return [_thawed(each) for each in data]
-    if not isinstance(data, dict):
-        return data
-    ((tag, held),) = data.items()
-    match tag:
-        case "absent":
-            return ABSENT
-        case "int":
-            return int(held, 16)
-        case "tuple":
-            return tuple(_thawed(each) for each in held)
-        case "dict":
-            return {_thawed(name): _thawed(each) for name, each in held}
-        case "bytes":
-            return base64.b64decode(held)
-        case "decimal":
-            return Decimal(held)
-        case "datetime":
-            there = datetime.fromisoformat(held[0]).replace(fold=held[1])
-            return there.replace(tzinfo=ZoneInfo(held[2])) if len(held) > 2 else there
-        case _:
-            msg = f"unknown tag {tag!r}"
-            raise ValueError(msg)
-
-
 def export(ledger: Ledger, run: Run) -> Iterator[str]:
-    """The run and all its changes, from the newest back, as JSON Lines; raw values as :func:`freeze` writes them."""
+    """The run and all its changes, from the newest back, as JSON Lines; raw values as :func:`~timestamp_guard.frozen.tagged` gives them."""
     yield json.dumps({"run": run.to_dict()})
     for number, change in changes_of(ledger, run):
         yield json.dumps(
             {
                 "change": number,
-                "key": _frozen(change.key),
+                "key": tagged(change.key),
                 "field": change.field,
-                "before": _frozen(change.before),
-                "after": _frozen(change.after),
+                "before": tagged(change.before),
+                "after": tagged(change.after),
                 "candidate": change.candidate,
             }
         )
     for each in ledger.quarantined(run):
-        yield json.dumps({"quarantined": _frozen(each.key), "reason": each.reason})
+        yield json.dumps({"quarantined": tagged(each.key), "reason": each.reason})

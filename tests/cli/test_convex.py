@@ -125,6 +125,18 @@ class TestSchema:
         assert 1 == said.code
         assert "schema.ts:5: cannot be read as TypeScript" in said.out
 
+    def test_nothing_parsed(self, app: Path, cli: Cli) -> None:
+        """
+        A field that is nowhere, in a file that does not parse: both are said.
+        """
+        (app / "schema.ts").write_text("export default {{{\n", "utf-8")
+
+        said = cli("convex", "schema")
+
+        assert 2 == said.code
+        assert "schema.ts:1: cannot be read as TypeScript" in said.err
+        assert "no field 'updatedAt'" in said.err
+
     @pytest.mark.parametrize(
         ("words", "said"),
         [

@@ -70,6 +70,8 @@ ENCODED = ("--updated", "updatedAt", "--encoding", "epoch_ms")
         (["backfill", URL, *ENCODED, "--fill", "now", "--replica", "mysql://h/app"], "like --max-lag 5s"),
         (["backfill", URL, *ENCODED, "--fill", "now", "--backup", URL[10:]], "is there already"),
         (["backfill", URL, *ENCODED, "--fill", "now", "--key", "createdAt"], "createdAt"),
+        (["rollback"], "in this folder: go where it is, or name the store whose runs are meant, by its URL"),
+        (["runs", "show", "1"], "in this folder: go where it is, or name the store whose runs are meant, by its URL"),
         (["rollback", URL, "--run", "7"], "no run '7'"),
         (["rollback", URL, "--run", "x"], "into int"),
         (["rollback", URL, "--table", "service"], "did you mean 'services'?"),

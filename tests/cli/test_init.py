@@ -136,6 +136,25 @@ def test_names(shop: Path, cli: Cli, rows: Rows, names: tuple[str, str]) -> None
 
 
 @pytest.mark.parametrize(
+    ("texts", "encoding"),
+    [
+        (["2024-05-01T00:00:00.000Z", "2024-05-02T10:00:00.125Z", ""], "rfc3339/ms"),
+        (["2024-05-01T00:00:00.000Z", "2024-05-02T10:00:00Z"], "rfc3339"),
+        (["2024-05-01T00:00:00Z", "2024-05-02T10:00:00Z"], "rfc3339"),
+    ],
+)
+def test_few(shop: Path, cli: Cli, texts: list[str], encoding: str) -> None:
+    """
+    Of a few texts nothing is concluded, but that those which all have three digits are written by JavaScript.
+    """
+    lines = [f'{{"id": {n}, "createdAt": 1700000000000, "updatedAt": "{text}"}}' for n, text in enumerate(texts)]
+    Path("few.jsonl").write_text("\n".join(lines) + "\n", "utf-8")
+
+    assert 0 == cli("init", "jsonl:few.jsonl").code
+    assert encoding == _table("few")["encoding"]["updatedAt"]
+
+
+@pytest.mark.parametrize(
     ("value", "encoding"),
     [
         ("1700000000 + i", "epoch_s"),

@@ -27,7 +27,7 @@ from tests.convex_snapshots import UNIFORM, snapshot
 from tests.kill import worker
 from timestamp_guard import _faults as faults
 from timestamp_guard.engine.drive import drive
-from timestamp_guard.ledger import freeze
+from timestamp_guard.frozen import freeze
 from timestamp_guard.stores.base import pages
 
 pytestmark = pytest.mark.kill

@@ -89,7 +89,7 @@ def apply(reader: Reader, code: Code, given: tuple[Value, ...]) -> Value:
     """What a function of ours gives back."""
     body = code.piece.child("body")
     frame = {**code.frame, code.piece.node.id: given}
-    if body is None or any(child.type == "*" for child in code.piece.node.children):
+    if body is None:
         return Anything(f"`{brief(code.piece)}` has no body here")
     if body.node.type == "statement_block":
         found = either(_returned(reader, code.piece.node, body, frame))
@@ -322,8 +322,6 @@ def tables_of(value: Value) -> frozenset[str] | None:
 def database(reader: Reader, piece: Piece, frame: Frame) -> Database | None:
     """The database that an expression is; None for what is none, like a mock, a `Map` or a text."""
     node = unwrap(piece.node)
-    if node.type == "await_expression":
-        return database(reader, piece.at(node.named_children[-1]), frame)
     found = reader.value(piece.at(node), frame)
     if isinstance(found, Maybe):
         found = found.of

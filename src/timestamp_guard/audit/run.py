@@ -101,7 +101,8 @@ def _read_one(reader: Reader, tracked: Tracked, path: Path) -> _Read:
         module = folder.module(path)
     except UsageError as problem:
         return _Read(problems=(Problem(name, 0, str(problem)),))
-    module = evolve(module, name=name)  # a link to a file is told by its own name
+    if module.name != name:  # a link to a file is told by its own name
+        module = evolve(module, name=name)
     source = module.root.text or b""
     used = tuple(uses(folder, module))
     findings = list(project.not_bundled(module))

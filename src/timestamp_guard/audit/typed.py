@@ -82,8 +82,6 @@ class _Types:
         match node.type:
             case "type_annotation" | "parenthesized_type" | "readonly_type":
                 return self.read(piece.at(node.named_children[-1]))
-            case "predefined_type":
-                return Anything(f"its type is {piece.text}") if piece.text in {"any", "unknown", "object"} else SCALAR
             case "literal_type":
                 said = string(node.named_children[0]) if node.named_children else None
                 if said is not None:
@@ -302,8 +300,6 @@ def _validator(reader: Reader, call: Piece, frame: Frame, left: int) -> Value:
             return Scalar(None if None in found else frozenset().union(*(each for each in found if each is not None)))
         case "null":
             return NOTHING
-        case "any" | "record":
-            return Anything(f"its validator is v.{word}")
         case "doc" if given:
             tables = texts(reader.value(given[-1], frame))
             return Row(tables) if tables else Anything("the table of the row is not written out")
@@ -313,9 +309,7 @@ def _validator(reader: Reader, call: Piece, frame: Frame, left: int) -> Value:
             return validated(reader, given[1], frame, left)
         case "omit" | "pick" if len(given) == 2:
             return _taken(reader, word, validated(reader, given[0], frame, left), given[1:], frame)
-    if key is not None and owner is not None and owner.node.type == "identifier":
-        return SCALAR  # v.number(), v.string() ...
-    return Anything(f"its validator `{' '.join(function.text.split())[:40]}(...)` cannot be followed")
+    return Anything(f"its validator is {' '.join(function.text.split())[:40]}(...)")  # v.number(), v.any() ...
 
 
 _ABOUT: Final = {"array", "defineEnt", "defineTable", "deprecated", "nullable", "object", "optional", "partial", "set"}

@@ -4,6 +4,7 @@ Validators that are exported and that nobody imports: what all files of a folder
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -90,7 +91,7 @@ def uses(folder: Folder, module: Module) -> Iterator[Use]:
         found = None if origin is None else folder.located(module, string(origin) or "")
         if found is None:
             continue
-        file = _relative(folder, found)
+        file = _relative(folder.root, found)
         clauses = (one for child in each.named_children for one in (child, *child.named_children))
         names = [one for clause in clauses if clause.type in _CLAUSES for one in clause.named_children]
         for one in names:
@@ -101,14 +102,15 @@ def uses(folder: Folder, module: Module) -> Iterator[Use]:
     for loaded in (each for pattern in _LOADED for each in pattern.finditer(source)):
         found = folder.located(module, loaded[1].decode(errors="replace"))
         if found is not None:
-            yield Use(_relative(folder, found), "*")
+            yield Use(_relative(folder.root, found), "*")
 
 
 _CLAUSES: Final = {"export_clause", "named_imports"}
 
 
-def _relative(folder: Folder, path: Path) -> str:
-    relative = os.path.relpath(path, folder.root)
+@functools.lru_cache(1_000)
+def _relative(root: Path, path: Path) -> str:
+    relative = os.path.relpath(path, root)
     return relative if os.sep == "/" else Path(relative).as_posix()
 
 

@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from attrs import frozen
 
-from ..config import places
+from ..config import FILE, places
 from ..errors import UnknownName, UsageError
 from ..ledger import Ledger, Run, ranges_of, together
 from ..stores import addresses, keepers, ledger_folder, open_store, tables
@@ -47,6 +48,9 @@ def recorded(outcome: Outcome, url: str | None, chosen: Chosen, *, write: bool =
         UsageError: a table is not there and never was.
     """
     asked: dict[str, tuple[str, ...]] = {}
+    if url is None and chosen.config is None and not Path(FILE).exists():
+        msg = f"there is no {FILE} in this folder: go where it is, or name the store whose runs are meant, by its URL"
+        raise UsageError(msg)
     if url is not None and chosen.config is None:
         asked = dict.fromkeys(addresses(url), chosen.table)
     else:

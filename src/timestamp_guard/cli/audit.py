@@ -149,5 +149,7 @@ def _text(found: Audit) -> Iterator[str]:
 
 
 def _counted(findings: Sequence[Finding]) -> str:
+    if not findings:
+        return "nothing found"
     counts = Counter(each.severity for each in findings)
-    return f"{counts['error']:,} errors, {counts['warning']:,} warnings" if findings else "nothing found"
+    return ", ".join(f"{counts[kind]:,} {kind}{'s' if counts[kind] != 1 else ''}" for kind in ("error", "warning"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 
@@ -11,6 +11,9 @@ from ..errors import UnknownName, UsageError
 from ._convex_init import init
 from ._options import Form
 from ._output import LEFT, say, say_json, tell
+
+if TYPE_CHECKING:
+    from ..convex.fields import Schema
 
 __all__ = ["app"]
 
@@ -96,12 +99,18 @@ def schema_of(
     from ..convex.schema import functions_folder, read_schema
 
     folder = functions_folder(Path()) if path is None else path
-    if patch is not None:
-        if len(table) != 1 or created is not None:
-            msg = "--patch is of one field of one table: name that with --table, and the field with --updated"
-            raise UsageError(msg)
-        return _patch(folder, table[0], updated, form, required=patch == "required")
-    found = agreement(read_schema(folder), [updated] if created is None else [updated, created], table)
+    if patch is not None and (len(table) != 1 or created is not None):
+        msg = "--patch is of one field of one table: name that with --table, and the field with --updated"
+        raise UsageError(msg)
+    schema = read_schema(folder)
+    try:
+        if patch is not None:
+            return _patch(folder, schema, table[0], updated, form, required=patch == "required")
+        found = agreement(schema, [updated] if created is None else [updated, created], table)
+    except UnknownName:
+        for problem in schema.problems:  # what is not there may be what could not be read
+            tell(str(problem))
+        raise
     if form == "json":
         say_json(found.to_dict())
     else:
@@ -109,11 +118,9 @@ def schema_of(
     return 0 if found.ok else LEFT
 
 
-def _patch(folder: Path, table: str, field: str, form: Form, *, required: bool) -> int:
+def _patch(folder: Path, schema: Schema, table: str, field: str, form: Form, *, required: bool) -> int:
     from ..convex.patching import change
-    from ..convex.schema import read_schema
 
-    schema = read_schema(folder)
     there = schema.tables.get(table)
     if there is None:
         raise UnknownName("table", table, schema.file, schema.tables)

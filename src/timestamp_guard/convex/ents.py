@@ -49,10 +49,8 @@ def edges(table: Made, name: str, options: Value) -> Made:
     return evolve(table, edges=(*table.edges, edge))
 
 
-def with_tables_between(defined: Value) -> Value:
+def with_tables_between(defined: Defined) -> Defined:
     """A schema of ents: each pair of edges to many has a table of its own, with the two ids."""
-    if not isinstance(defined, Defined):
-        return defined
     tables = defined.tables
     for name, ids in _between(defined.tables):
         fields = Record(dict.fromkeys(ids, Validator("id")))

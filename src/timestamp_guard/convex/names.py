@@ -84,6 +84,7 @@ class Folder:
         self.root = root
         self._instead = {path.resolve(): source for path, source in (instead or {}).items()}
         self._top = root.resolve()
+        self._folders: dict[Path, Path] = {}
         self._modules: dict[Path, Module] = {}
         self._located: dict[tuple[str, str], Path | None] = {}
         self._aliases: dict[Path, Aliases] = {}
@@ -102,7 +103,7 @@ class Folder:
         Raises:
             UsageError: it cannot be read.
         """
-        path = path.resolve()
+        path = self._resolved(path)
         if path not in self._modules:
             source, name = self._instead.get(path), self._name(path)
             self._modules[path] = read(path, name) if source is None else parse(source, path, name)
@@ -220,9 +221,18 @@ class Folder:
 
     # -- Below -----------------------------------------------------------------
 
+    def _resolved(self, path: Path) -> Path:
+        """A path without links in it; what its folder is, is asked for once for all files in it."""
+        folder = path.parent
+        if folder not in self._folders:
+            self._folders[folder] = folder.resolve()
+        path = self._folders[folder] / path.name
+        return path.resolve() if path.is_symlink() else path
+
     def _name(self, path: Path) -> str:
         """A path as people are told it: from the folder, upwards too."""
-        return Path(os.path.relpath(path, self._top)).as_posix()
+        name = os.path.relpath(path, self._top)
+        return name if os.sep == "/" else Path(name).as_posix()
 
     def _key(self, key: Piece) -> str | None:
         match key.node.type:

@@ -176,7 +176,7 @@ def table(arguments: Arguments, asked: Piece) -> Value:
     )
 
 
-def schema(arguments: Arguments, asked: Piece) -> Value:
+def schema(arguments: Arguments, asked: Piece) -> Defined:
     tables = fields_of(arguments[0], asked) if arguments else Record()
     validates: Value = Truth(true=True)
     if len(arguments) > 1 and not isinstance(arguments[1], Nothing):

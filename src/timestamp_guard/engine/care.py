@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 from ..errors import UsageError
+from ..frozen import freeze
 from ..instants import duration_ns
-from ..ledger import Change, Key, Ledger, Run, changes_of, enforced_by, freeze, undone_by
+from ..ledger import Change, Key, Ledger, Run, changes_of, enforced_by, undone_by
 
 __all__ = ["origins", "purgeable"]
 

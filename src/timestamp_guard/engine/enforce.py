@@ -21,7 +21,7 @@ from ..ledger import Run, enforced_by, made_by
 from ..predicate import Fault
 from ..repairs import Repair, read_by
 from ..rules import Guard
-from ..stores.base import BatchStore, Clock, Enforceable, Enforcing, Sample, Source, Stage, Survey, Tell, Wanted
+from ..stores.base import BatchStore, Clock, Enforceable, Enforcing, Guided, Sample, Source, Stage, Survey, Tell, Wanted
 from .drive import clock_of, drive, known
 from .lease import LEASE, acquire, me, release, renewed
 
@@ -212,6 +212,9 @@ def unenforce(store: Source, *, progress: Tell | None = None) -> Enforcement:
 
 
 def _enforcing(store: Source) -> Enforcing:
+    if isinstance(store, Guided):
+        msg = f"{store.name} is held by the schema of its app, which is yours to change: migrate says what, and when"
+        raise UsageError(msg)
     if not isinstance(store, Enforceable):
         msg = f"{store.name} has nothing that could refuse a write by itself: guard the writes, and check"
         raise UsageError(msg)

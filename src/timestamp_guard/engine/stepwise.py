@@ -17,9 +17,10 @@ from attrs import evolve
 
 from .._faults import point, reach
 from ..errors import NoIdentity, TimestampGuardError, UsageError
+from ..frozen import freeze
 from ..instants import Encodings
 from ..job import Job
-from ..ledger import Change, Counts, Cursor, Key, Ledger, Quarantined, Run, freeze
+from ..ledger import Change, Counts, Cursor, Key, Ledger, Quarantined, Run
 from ..rules import Guard
 from ..stores.base import Assessment, Clock, Page, Step, Store, Survey, pages
 from .tally import assess, change_of, survey

@@ -9,9 +9,10 @@ import functools
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
+from ..frozen import freeze
 from ..instants import ABSENT, Cause, Encoding, Raw, decode, encodings_for
 from ..job import Job
-from ..ledger import Change, Key, Quarantined, freeze
+from ..ledger import Change, Key, Quarantined
 from ..predicate import Fault, violations
 from ..repairs import Mend
 from ..rules import Guard, Moment, Pair

@@ -11,8 +11,9 @@ from typing import Any
 from attrs import asdict, frozen
 
 from ..errors import UsageError
+from ..frozen import freeze
 from ..instants import ABSENT
-from ..ledger import Ledger, Run, changes_of, freeze, undone_by
+from ..ledger import Ledger, Run, changes_of, undone_by
 from ..report import Report
 from ..rules import Guard
 from ..stores.base import BatchStore, Fingerprint, Held, Probe, Probed, Record, Source, Verifiable, pages, same

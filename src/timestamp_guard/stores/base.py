@@ -18,9 +18,10 @@ from typing import Protocol, Self, TypeAlias, runtime_checkable
 
 from attrs import frozen
 
+from ..frozen import freeze
 from ..instants import Cause, Encoding, Encodings, Raw
 from ..job import Job
-from ..ledger import Change, Cursor, Key, Ledger, Run, freeze
+from ..ledger import Change, Cursor, Key, Ledger, Run
 from ..predicate import Fault, Violation
 from ..repairs import Repair
 from ..rules import Guard, Pair

@@ -38,8 +38,9 @@ from ..engine import Pace, backfill, check, plan, rollback, runs, violations
 from ..engine.drive import drive
 from ..engine.walk import Progress
 from ..errors import LeaseLost, UsageError
+from ..frozen import freeze, thaw
 from ..instants import ABSENT, Encoding, Encodings, Raw, encode, encodings_for, parse_instant
-from ..ledger import Change, Cursor, Key, MemoryLedger, Run, freeze, thaw
+from ..ledger import Change, Cursor, Key, MemoryLedger, Run
 from ..predicate import CODES, Fault, undecided
 from ..predicate import violations as judged
 from ..repairs import MISSING, Repair

@@ -90,8 +90,11 @@ class Snapshot:
             table = Table(name.removesuffix(DOCUMENTS), component, match["table"])
             found[table.name] = table
         if not found:
+            # Given a folder, npx convex export puts a ZIP into it.
+            inside = [] if packed else sorted(each.name for each in place.glob("*.zip"))
+            more = f"; it holds {', '.join(inside)}: name the file" if inside else ""
             raise StoreMissing(
-                f"{path} has no tables: wanted services/{DOCUMENTS} and the like, as in npx convex export"
+                f"{path} has no tables: wanted services/{DOCUMENTS} and the like, as in npx convex export{more}"
             )
         if len(leads) > 1:
             said = " and ".join(sorted(lead or "the top" for lead in leads))

@@ -18,8 +18,9 @@ from attrs import evolve
 
 from ..._faults import point, reach
 from ...errors import LedgerError, RunBusy, StoreMissing
+from ...frozen import freeze, thaw
 from ...instants import Raw, brief
-from ...ledger import PURGED, VERSION, Change, Counts, Quarantined, Run, freeze, lost, thaw
+from ...ledger import PURGED, VERSION, Change, Counts, Quarantined, Run, lost
 from .connection import Connection
 from .database import Database
 from .form import CHANGES, COLUMNS, COUNTS, QUARANTINE, RUNS, STATED, TYPES, Added, Form, Type

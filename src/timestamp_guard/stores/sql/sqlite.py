@@ -18,9 +18,10 @@ from ...engine.tally import Tally
 from ...engine.tally import assess as assess_pages
 from ...engine.tally import survey as survey_pages
 from ...errors import UsageError, WriteFailed, WriteUndone
+from ...frozen import freeze, thaw
 from ...instants import Encodings, brief, encodings_for, ensure_no_datetimes
 from ...job import Job
-from ...ledger import Cursor, Key, Run, freeze, thaw
+from ...ledger import Cursor, Key, Run
 from ...repairs import needs
 from ...rules import Guard, Moment
 from ...targets.sql import SqlGuard, mends, speaks

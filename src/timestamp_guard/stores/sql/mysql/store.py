@@ -14,9 +14,10 @@ from attrs import evolve, frozen
 
 from ....engine.tally import Tally
 from ....errors import NoIdentity, UsageError
+from ....frozen import freeze
 from ....instants import EXACT_FLOAT, Encoding, Encodings, Raw, encode
 from ....job import Job
-from ....ledger import Cursor, Key, Run, freeze
+from ....ledger import Cursor, Key, Run
 from ....repairs import Mend, needs
 from ....rules import At, Field, Guard, Moment, Now
 from ...base import Clock, Downstream, Fingerprint, Held, Page, Probe, Source, Step
