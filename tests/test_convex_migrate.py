@@ -461,6 +461,19 @@ def test_staged(app: Path, server: Deployment, version: str, knows: bool) -> Non
     assert knows == ("defineTable(...).staged(...)" in said(go(server))["enforce"][1])
 
 
+@pytest.mark.parametrize(("kinds", "says"), [({"number"}, True), ({"number", "null"}, False)])
+def test_staged_already(server: Deployment, kinds: set[str], *, says: bool) -> None:
+    """
+    A staged validator that requires the field has only to become the schema; one that takes null does not require it.
+    """
+    assert server.database.schema is not None
+    for table in server.database.schema["tables"]:
+        value = {"updatedAt": {"fieldType": exported(kinds), "optional": False}}
+        table["stagedDocumentType"] = {"type": "object", "value": value}
+
+    assert says == ("the staged validator says so already" in said(go(server))["enforce"][1])
+
+
 def test_filled_before(server: Deployment) -> None:
     """
     Records that were filled by hand are no hindrance.
