@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 from timestamp_guard.audit import Settings, audit
+from timestamp_guard.convex.generate import GuardedTable, module
 from timestamp_guard.errors import UsageError
+from timestamp_guard.rules import updated_at_guard
 
 from .test_audit_rules import app, mutation
 
@@ -126,6 +129,34 @@ def test_left_out(tmp_path: Path) -> None:
         (folder / name).parent.mkdir(exist_ok=True, parents=True)
         (folder / name).write_text(mutation(WRITE).replace("export ", ""), "utf-8")
     (folder / "helpers.ts").write_text(f'import {{ test }} from "vitest";\n{GOOD}', "utf-8")
+
+    assert ["lib.ts"] == [each.file for each in audit(folder).sites]
+
+
+OURS: Final = module([GuardedTable("pages", "updatedAt", updated_at_guard("updatedAt"), "epoch_ms")])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [OURS, OURS.replace("\n", "\r\n"), "\ufeff" + OURS, OURS.replace("  ", "    "), f"{OURS}{GOOD}"],
+    ids=["as written", "crlf", "bom", "formatted", "edited"],
+)
+def test_our_module_is_left_out(tmp_path: Path, text: str) -> None:
+    """
+    The module that `convex init` writes is generated code, under any name: its writes are not the app's.
+    """
+    folder = app(tmp_path, lib__ts=GOOD)
+    plain = audit(folder)
+    (folder / "guarded.ts").write_bytes(text.encode())
+
+    assert plain == audit(folder)
+
+
+def test_what_names_our_module_is_read(tmp_path: Path) -> None:
+    """
+    A file that speaks of `convex init`, and was not written by it, is code of the app.
+    """
+    folder = app(tmp_path, lib__ts="// Written by hand, after timestamp-guard convex init.\n" + GOOD)
 
     assert ["lib.ts"] == [each.file for each in audit(folder).sites]
 
