@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -33,7 +34,9 @@ export const fields = { name: v.string(), updatedAt: v.number() };
 
 HEAD: Final = """\
 import { asyncMap, omit, partial, pick, nullThrows } from "convex-helpers";
-import { doc } from "convex-helpers/validators";
+import {
+  addFieldsToValidator, deprecated, doc, pretend, pretendRequired, vRequired, withSystemFields,
+} from "convex-helpers/validators";
 import { getManyFrom, getOneFrom } from "convex-helpers/server/relationships";
 import { Table } from "convex-helpers/server";
 import { prepare } from "elsewhere";
@@ -586,6 +589,17 @@ ROWS: Final = {
     "v.object({ [prepare()]: v.any() })": "indeterminate",
     "v.union(v.object(fields), v.null())": "indeterminate",
     "v.union(v.object({ name: v.string() }), v.null())": "omits",
+    "v.object({ updatedAt: pretend(v.number()) })": "indeterminate",
+    "v.object({ updatedAt: pretendRequired(v.number()) })": "indeterminate",
+    "v.object({ updatedAt: deprecated })": "indeterminate",
+    "v.object({ updatedAt: vRequired(v.optional(v.number())) })": "sets",
+    "vRequired(v.optional(v.object({ name: v.string() })))": "omits",
+    "addFieldsToValidator(v.object({ name: v.string() }), { updatedAt: v.number() })": "sets",
+    "addFieldsToValidator(v.object({ name: v.string() }), { state: v.string() })": "omits",
+    "addFieldsToValidator(v.object(fields), { updatedAt: v.optional(v.number()) })": "sets",
+    "addFieldsToValidator(v.union(v.object({ name: v.string() }), v.object(fields)), {})": "indeterminate",
+    "v.object(withSystemFields('services', fields))": "sets",
+    "v.object(withSystemFields('services', { name: v.string() }))": "omits",
     "v.any()": "indeterminate",
     "v.record(v.string(), v.any())": "indeterminate",
     "doc(schema, 'services')": "sets",
@@ -654,6 +668,17 @@ def test_validator(found: Audit, row: str, verdict: str) -> None:
     An argument has the fields that its validator lets through, however that is put together.
     """
     assert f"services {verdict}" == said(found, row)
+
+
+def test_id_of_system_fields(tmp_path: Path) -> None:
+    """
+    A row whose validator has the system fields has an id of its table.
+    """
+    row = "v.object(withSystemFields('services', { name: v.string() }))"
+    for name, source in {**FOLDER, "a.ts": validated(row, 'ctx.db.patch(args.row._id, { name: "a" });')}.items():
+        (tmp_path / name).write_text(source, "utf-8")
+
+    assert [("services", "omits")] == [(each.table, each.verdict) for each in audit(tmp_path).sites]
 
 
 def test_circle(found: Audit) -> None:
