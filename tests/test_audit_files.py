@@ -192,3 +192,23 @@ def test_usage(tmp_path: Path, make: object, said: str) -> None:
     assert callable(make)
     with pytest.raises(UsageError, match=said):
         audit(make(tmp_path), Settings(updated="changedAt"))
+
+
+def test_file_for_a_folder(tmp_path: Path) -> None:
+    """
+    Who names the file of the schema is told to name the folder that it is in.
+    """
+    folder = app(tmp_path / "convex", a__ts=GOOD)
+    with pytest.raises(UsageError) as raised:
+        audit(folder / "schema.ts")
+
+    assert f"{folder}/schema.ts is a file; name the folder with schema.ts in it, like {folder}" == str(raised.value)
+
+
+def test_schema_that_does_not_parse(tmp_path: Path) -> None:
+    """
+    A schema in which no table can be seen, as it does not parse, is said not to parse, and where.
+    """
+    (tmp_path / "schema.ts").write_text("\nexport default defineSchema({ a: defineTable({ {{{ updatedAt", "utf-8")
+    with pytest.raises(UsageError, match=r"schema\.ts:2: cannot be read as TypeScript"):
+        audit(tmp_path)
