@@ -22,6 +22,7 @@ export default defineSchema({
 
 TYPES: Final = """\
 import type { Doc } from "./_generated/dataModel";
+export enum Tables { Services = "services", Other = 5 }
 export interface Line { name: string; updatedAt: number }
 export type Short = Omit<Doc<"services">, "updatedAt">;
 """
@@ -48,6 +49,7 @@ import { internalMutation } from "./_generated/server";
 import schema from "./schema";
 import given, { fields } from "./values";
 import type { Line as Row, Short } from "./types";
+import { Tables } from "./types";
 """
 
 ARGS: Final = """\
@@ -151,9 +153,25 @@ IN_HANDLER: Final = {
         'const one = [{ name: "a" }]; for (const row of [...one, /* and */ { name: "b" }]) ctx.db.insert("services", row);',
     ),
     "numbered": (
-        "services indeterminate",
+        "services omits",
         'for (const [n, row] of [{ name: "a" }].entries()) ctx.db.insert("services", row);',
     ),
+    "numbered rows": (
+        "services omits",
+        'const rows = await ctx.db.query("services").collect(); for (const [n, row] of rows.entries()) ctx.db.patch(row._id, { name: `${n}` });',
+    ),
+    "values of rows": (
+        "services omits",
+        'const rows = await ctx.db.query("services").take(5); for (const row of rows.values()) ctx.db.patch(row._id, { name: "a" });',
+    ),
+    "entries of what is no list": (
+        "- omits",
+        'for (const [n, row] of (args.row as Map<any, any>).entries()) ctx.db.patch(row._id, { name: "a" });',
+    ),
+    "enum": ("services omits", 'ctx.db.insert(Tables.Services, { name: "a" });'),
+    "enum by a text": ("services omits", 'ctx.db.insert(Tables["Services"], { name: "a" });'),
+    "enum, any of it": ("- omits", 'ctx.db.insert(Tables[args.kind as never], { name: "a" });'),
+    "enum without a text": ("- omits", 'ctx.db.insert(Tables.Other as any, { name: "a" });'),
     "pushed to what is unknown": (
         "services indeterminate",
         'const rows = prepare(); rows.push({ name: "a" }); for (const row of rows) ctx.db.insert("services", row);',
@@ -589,6 +607,9 @@ ROWS: Final = {
     "v.object({ [prepare()]: v.any() })": "indeterminate",
     "v.union(v.object(fields), v.null())": "indeterminate",
     "v.union(v.object({ name: v.string() }), v.null())": "omits",
+    "v.object({ 1.5: v.string(), 2n: v.string(), updatedAt: v.number() })": "sets",
+    "v.object({ 1.5: v.string(), 1e30: v.string() })": "indeterminate",
+    "v.object({ 1.5: v.string(), .5: v.string(), 2n: v.string() })": "omits",
     "v.object({ updatedAt: pretend(v.number()) })": "indeterminate",
     "v.object({ updatedAt: pretendRequired(v.number()) })": "indeterminate",
     "v.object({ updatedAt: deprecated })": "indeterminate",

@@ -288,6 +288,10 @@ def _of_list(reader: Reader, held: Value, name: str, given: list[Piece], frame: 
     if name in _SAME:
         more = [reader.element(reader.value(each, frame)) for each in given] if name == "concat" else []
         return Listed(Several((of, *more), every=True)) if more else Listed(of)
+    if name == "entries":
+        return Listed(Listed(Several((SCALAR, of), every=True)))  # pairs of a place and what stands there
+    if name == "values":
+        return Listed(of)
     if name == "flat":
         return Listed(reader.element(of))
     if name in _ONE:
