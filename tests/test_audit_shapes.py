@@ -38,7 +38,7 @@ import { asyncMap, omit, partial, pick, nullThrows } from "convex-helpers";
 import {
   addFieldsToValidator, deprecated, doc, pretend, pretendRequired, vRequired, withSystemFields,
 } from "convex-helpers/validators";
-import { getManyFrom, getOneFrom } from "convex-helpers/server/relationships";
+import { getAll, getAllOrThrow, getManyFrom, getOneFrom } from "convex-helpers/server/relationships";
 import { Table } from "convex-helpers/server";
 import { prepare } from "elsewhere";
 import { defineTable } from "convex/server";
@@ -57,6 +57,10 @@ ARGS: Final = """\
     ids: v.array(v.id("services")), maybe: v.optional(v.array(v.id("services"))), at: v.optional(v.number()),
     kind: v.union(v.literal("a"), v.literal("b")), row: v.any(),
 """
+
+BY_ID: Final = (
+    'const rows = await ctx.db.query("services").take(5); const byId = new Map(rows.map((row) => [row._id, row])); '
+)
 
 IN_HANDLER: Final = {
     # -- documents
@@ -167,6 +171,39 @@ IN_HANDLER: Final = {
     "entries of what is no list": (
         "- omits",
         'for (const [n, row] of (args.row as Map<any, any>).entries()) ctx.db.patch(row._id, { name: "a" });',
+    ),
+    **{
+        name: ("services omits", f"{BY_ID}{body}")
+        for name, body in {
+            "map, its keys": 'for (const id of byId.keys()) ctx.db.patch(id, { name: "a" });',
+            "map, its values": 'for (const row of byId.values()) ctx.db.patch(row._id, { name: "a" });',
+            "map, its entries": "for (const [id, row] of byId.entries()) ctx.db.patch(id, { name: row.name });",
+            "map, one of it": 'ctx.db.patch(byId.get(args.id)!._id, { name: "a" });',
+            "map, each of it": "byId.forEach((row, id) => ctx.db.patch(id, { name: row.name }));",
+            "map, each row of it": "byId.forEach((row) => ctx.db.patch(row._id, { name: row.name }));",
+            "map, spread": 'for (const [, row] of [...byId]) ctx.db.patch(row._id, { name: "a" });',
+        }.items()
+    },
+    "map of a type": (
+        "services omits",
+        'const ids = new Map<string, Id<"services">>(); ctx.db.patch(ids.get(args.name)!, { name: "a" });',
+    ),
+    "map that is annotated": (
+        "services omits",
+        'const ids: Map<string, Id<"services">> = prepare(); ctx.db.patch(ids.get(args.name)!, { name: "a" });',
+    ),
+    "map of nothing": ("- omits", 'const ids = new Map(); ctx.db.patch(ids.get(args.name)!, { name: "a" });'),
+    "map of rows with the field": (
+        "services sets",
+        "for (const [id, row] of new Map([[args.id, { updatedAt: 1 }]])) ctx.db.patch(id, row);",
+    ),
+    "all of some ids": (
+        "services omits",
+        'for (const row of await getAll(ctx.db, args.ids)) if (row) ctx.db.patch(row._id, { name: "a" });',
+    ),
+    "all of some ids, or an error": (
+        "services omits",
+        'for (const row of await getAllOrThrow(ctx.db, args.ids)) ctx.db.patch(row._id, { name: "a" });',
     ),
     "enum": ("services omits", 'ctx.db.insert(Tables.Services, { name: "a" });'),
     "enum by a text": ("services omits", 'ctx.db.insert(Tables["Services"], { name: "a" });'),
@@ -581,6 +618,16 @@ WITH_MORE: Final = {
         "services omits",
         'export const save = internalMutation({ onDone: async (ctx, id: Id<"services">) => { await ctx.db.patch(id, { name: "a" }); } });',
         "",
+    ),
+    "class of their own": (
+        "",
+        "class Memory { insert(table: string, row: object) {} }",
+        'const db = new Memory(); db.insert("services", { name: "a" });',
+    ),
+    "class of another": (
+        "services omits",
+        'import { Memory } from "elsewhere";',
+        'const db = new Memory(ctx); db.insert("services", { name: "a" });',
     ),
     "function alone": (
         "services omits",

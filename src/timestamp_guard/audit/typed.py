@@ -23,6 +23,7 @@ from .values import (
     Ids,
     Later,
     Listed,
+    Mapped,
     Maybe,
     Only,
     Partial,
@@ -42,6 +43,7 @@ __all__ = ["document", "read", "validated"]
 
 _SAME: Final = {"Awaited", "Promise", "Readonly", "WithoutSystemFields", "WithoutId", "DeepReadonly"}
 _LISTS: Final = {"Array", "ReadonlyArray", "Set"}
+_MAPS: Final = {"Map", "ReadonlyMap"}
 _DEPTH: Final = 30
 _TYPES: Final = {"interface_declaration", "type_alias_declaration"}
 _NO_CONTEXT: Final = {"QueryCtx", "ActionCtx"}
@@ -156,6 +158,8 @@ class _Types:
             return self.read(of[0])
         if word in _LISTS:
             return Listed(self.read(of[0]))
+        if word in _MAPS and len(of) == 2:
+            return Mapped(self.read(of[0]), self.read(of[1]))
         if word == "Partial":
             return Partial(self.read(of[0]))
         if word in {"NonNullable", "Required"}:
@@ -287,7 +291,7 @@ def _validator(reader: Reader, call: Piece, frame: Frame, left: int) -> Value:
     match word:
         case "object" | "defineTable" | "defineEnt" if inner:
             return inner[0]
-        case "id" if given:
+        case "id" | "zid" if given:
             tables = texts(reader.value(given[0], frame))
             return Ids(tables) if tables else Anything("the table of the id is not written out")
         case "optional" | "nullable" | "pretend" | "pretendRequired" if inner:

@@ -92,7 +92,8 @@ def _step(reader: Reader, held: Value, step: Piece, within: Node, frame: Frame) 
             if within.type == "rest_pattern":
                 return held
             held = reader.look(held)
-            at = next((n for n, each in enumerate(step.node.named_children) if each == within), 0)
+            before = (each for each in step.node.children if each.end_byte <= within.start_byte)
+            at = sum(each.type == "," for each in before)  # there may be holes: [, row]
             of = reader.look(held.of) if isinstance(held, Listed) else None
             if isinstance(of, Several) and of.every and at < len(of.values):
                 return reader.look(of.values[at])
