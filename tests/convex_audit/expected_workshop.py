@@ -72,4 +72,40 @@ l01  patch    -        no   omits          JavaScript, an id that is given when 
 l02  patch    bikes    yes  omits          JavaScript, a row of a query
 l03  insert   bikes    yes  sets           JavaScript, the rest of a row
 l04  insert   bikes    yes  omits          a default export
+m01  insert   bikes    yes  sets           satisfies
+m02  insert   bikes    yes  omits          an object of functions
+m03  patch    bikes    yes  sets           spread of a call
+m04  insert   bikes    yes  sets           a function that gives functions
+m05  patch    bikes    yes  omits          the same
+m06  patch    -        yes  sets           an id of one of two tables
+m07  replace  -        no   indeterminate  any table, any row
+a01  insert   bikes    yes  sets           args in which the whole row is optional
+a02  insert   -        yes  omits          a table by an object
+a03  insert   bikes    yes  sets           (ctx as MutationCtx).db, a key by a constant
+a04  insert   bikes    yes  sets           spread of a constant
+a05  patch    bikes    yes  sets           set in the same block, where there is something to write
+a06  patch    bikes    yes  omits          a copy of args, delete x.id
+a07  patch    bikes    yes  omits          x[key], of two keys
+a08  patch    bikes    yes  omits          x[key], of the keys of args
+a09  patch    bikes    yes  omits          pickBy of lodash
+a10  patch    bikes    yes  sets           spread of pickBy, and the field
+a11  insert   bikes    yes  sets           withoutSystemFields
+a12  patch    bikes    yes  omits          a function with two ends
+a13  patch    bikes    yes  indeterminate  undefined in one case
+a14  patch    bikes    yes  sets           the old value
+a15  replace  bikes    yes  sets           the rest of a literal with a row in it
+a16  patch    riders   no   omits          the id from a field of a row
+a17  patch    bikes    yes  omits          normalizeId
+a18  patch    bikes    yes  sets           const { db } = ctx
+a19  patch    bikes    yes  omits          then
+a20  patch    bikes    yes  omits          rows by Promise.all, without those that are null
+a21  patch    bikes    yes  sets           filter(Boolean) as Doc[]
+a22  patch    parts    yes  omits          a destructured Promise.all
+a23  patch    bikes    yes  sets           a destructured Promise.all
+a24  patch    bikes    yes  omits          reduce
+a25  patch    parts    yes  omits          for await
+a26  patch    bikes    yes  omits          a loop with a counter over a set
+a27  patch    bikes    yes  omits          Object.values of a Record
+a28  insert   -        yes  indeterminate  a factory over two tables
+a29  patch    -        yes  sets           a factory over two tables
 """
