@@ -34,7 +34,8 @@ export const fields = { name: v.string(), updatedAt: v.number() };
 """
 
 HEAD: Final = """\
-import { asyncMap, omit, partial, pick, nullThrows } from "convex-helpers";
+import { asyncMap, omit, partial, pick, nullThrows, withoutSystemFields } from "convex-helpers";
+import { omitBy, pickBy } from "lodash";
 import {
   addFieldsToValidator, deprecated, doc, pretend, pretendRequired, vRequired, withSystemFields,
 } from "convex-helpers/validators";
@@ -196,6 +197,15 @@ IN_HANDLER: Final = {
     "map of rows with the field": (
         "services sets",
         "for (const [id, row] of new Map([[args.id, { updatedAt: 1 }]])) ctx.db.patch(id, row);",
+    ),
+    "picked by a function": ("services omits", "ctx.db.patch(args.id, pickBy({ name: args.name }));"),
+    "left out by a function": (
+        "services indeterminate",
+        "ctx.db.patch(args.id, omitBy({ name: args.name, updatedAt: 1 }, (value) => value === undefined));",
+    ),
+    "without system fields": (
+        "services sets",
+        'const row = await ctx.db.get(args.id); ctx.db.insert("services", withoutSystemFields(row!));',
     ),
     "all of some ids": (
         "services omits",

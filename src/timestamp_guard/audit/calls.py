@@ -64,6 +64,8 @@ _HELPERS: Final = {
     "omit",
     "pick",
 }
+_PARTS: Final = {"omitBy", "pickBy", "withoutSystemFields"}
+_SYSTEM: Final = frozenset({"_creationTime", "_id"})
 _NUMBERS: Final = {"BigInt", "Boolean", "Date", "Math", "Number", "String", "crypto", "performance"}
 
 
@@ -208,6 +210,9 @@ def _helper(reader: Reader, function: Piece, given: list[Piece], frame: Frame) -
     if name in {"structuredClone", "nullThrows"}:
         found = reader.value(given[0], frame)
         return found.of if isinstance(found, Maybe) else found
+    if name in _PARTS and isinstance(reader.folder.binding(function), Outside):
+        whole = reader.value(given[0], frame)
+        return Partial(whole) if name.endswith("By") else Without(whole, _SYSTEM)
     if name in _HELPERS and len(given) > 1:
         if not isinstance(reader.folder.binding(function), Outside):
             return None  # a function of their own
