@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 from timestamp_guard.audit import Settings, audit
+from timestamp_guard.convex.generate import GuardedTable, module
 from timestamp_guard.errors import UsageError
+from timestamp_guard.rules import updated_at_guard
 
 from .test_audit_rules import app, mutation
 
@@ -130,6 +133,34 @@ def test_left_out(tmp_path: Path) -> None:
     assert ["lib.ts"] == [each.file for each in audit(folder).sites]
 
 
+OURS: Final = module([GuardedTable("pages", "updatedAt", updated_at_guard("updatedAt"), "epoch_ms")])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [OURS, OURS.replace("\n", "\r\n"), "\ufeff" + OURS, OURS.replace("  ", "    "), f"{OURS}{GOOD}"],
+    ids=["as written", "crlf", "bom", "formatted", "edited"],
+)
+def test_our_module_is_left_out(tmp_path: Path, text: str) -> None:
+    """
+    The module that `convex init` writes is generated code, under any name: its writes are not the app's.
+    """
+    folder = app(tmp_path, lib__ts=GOOD)
+    plain = audit(folder)
+    (folder / "guarded.ts").write_bytes(text.encode())
+
+    assert plain == audit(folder)
+
+
+def test_what_names_our_module_is_read(tmp_path: Path) -> None:
+    """
+    A file that speaks of `convex init`, and was not written by it, is code of the app.
+    """
+    folder = app(tmp_path, lib__ts="// Written by hand, after timestamp-guard convex init.\n" + GOOD)
+
+    assert ["lib.ts"] == [each.file for each in audit(folder).sites]
+
+
 def test_above(tmp_path: Path) -> None:
     """
     The folder that holds `convex` may be named too; files are told from there.
@@ -161,3 +192,23 @@ def test_usage(tmp_path: Path, make: object, said: str) -> None:
     assert callable(make)
     with pytest.raises(UsageError, match=said):
         audit(make(tmp_path), Settings(updated="changedAt"))
+
+
+def test_file_for_a_folder(tmp_path: Path) -> None:
+    """
+    Who names the file of the schema is told to name the folder that it is in.
+    """
+    folder = app(tmp_path / "convex", a__ts=GOOD)
+    with pytest.raises(UsageError) as raised:
+        audit(folder / "schema.ts")
+
+    assert f"{folder}/schema.ts is a file; name the folder with schema.ts in it, like {folder}" == str(raised.value)
+
+
+def test_schema_that_does_not_parse(tmp_path: Path) -> None:
+    """
+    A schema in which no table can be seen, as it does not parse, is said not to parse, and where.
+    """
+    (tmp_path / "schema.ts").write_text("\nexport default defineSchema({ a: defineTable({ {{{ updatedAt", "utf-8")
+    with pytest.raises(UsageError, match=r"schema\.ts:2: cannot be read as TypeScript"):
+        audit(tmp_path)

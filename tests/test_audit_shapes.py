@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -21,6 +22,7 @@ export default defineSchema({
 
 TYPES: Final = """\
 import type { Doc } from "./_generated/dataModel";
+export enum Tables { Services = "services", Other = 5 }
 export interface Line { name: string; updatedAt: number }
 export type Short = Omit<Doc<"services">, "updatedAt">;
 """
@@ -32,9 +34,12 @@ export const fields = { name: v.string(), updatedAt: v.number() };
 """
 
 HEAD: Final = """\
-import { asyncMap, omit, partial, pick, nullThrows } from "convex-helpers";
-import { doc } from "convex-helpers/validators";
-import { getManyFrom, getOneFrom } from "convex-helpers/server/relationships";
+import { asyncMap, omit, partial, pick, nullThrows, withoutSystemFields } from "convex-helpers";
+import { omitBy, pickBy } from "lodash";
+import {
+  addFieldsToValidator, deprecated, doc, pretend, pretendRequired, vRequired, withSystemFields,
+} from "convex-helpers/validators";
+import { getAll, getAllOrThrow, getManyFrom, getOneFrom } from "convex-helpers/server/relationships";
 import { Table } from "convex-helpers/server";
 import { prepare } from "elsewhere";
 import { defineTable } from "convex/server";
@@ -45,6 +50,7 @@ import { internalMutation } from "./_generated/server";
 import schema from "./schema";
 import given, { fields } from "./values";
 import type { Line as Row, Short } from "./types";
+import { Tables } from "./types";
 """
 
 ARGS: Final = """\
@@ -52,6 +58,10 @@ ARGS: Final = """\
     ids: v.array(v.id("services")), maybe: v.optional(v.array(v.id("services"))), at: v.optional(v.number()),
     kind: v.union(v.literal("a"), v.literal("b")), row: v.any(),
 """
+
+BY_ID: Final = (
+    'const rows = await ctx.db.query("services").take(5); const byId = new Map(rows.map((row) => [row._id, row])); '
+)
 
 IN_HANDLER: Final = {
     # -- documents
@@ -148,9 +158,67 @@ IN_HANDLER: Final = {
         'const one = [{ name: "a" }]; for (const row of [...one, /* and */ { name: "b" }]) ctx.db.insert("services", row);',
     ),
     "numbered": (
-        "services indeterminate",
+        "services omits",
         'for (const [n, row] of [{ name: "a" }].entries()) ctx.db.insert("services", row);',
     ),
+    "numbered rows": (
+        "services omits",
+        'const rows = await ctx.db.query("services").collect(); for (const [n, row] of rows.entries()) ctx.db.patch(row._id, { name: `${n}` });',
+    ),
+    "values of rows": (
+        "services omits",
+        'const rows = await ctx.db.query("services").take(5); for (const row of rows.values()) ctx.db.patch(row._id, { name: "a" });',
+    ),
+    "entries of what is no list": (
+        "- omits",
+        'for (const [n, row] of (args.row as Map<any, any>).entries()) ctx.db.patch(row._id, { name: "a" });',
+    ),
+    **{
+        name: ("services omits", f"{BY_ID}{body}")
+        for name, body in {
+            "map, its keys": 'for (const id of byId.keys()) ctx.db.patch(id, { name: "a" });',
+            "map, its values": 'for (const row of byId.values()) ctx.db.patch(row._id, { name: "a" });',
+            "map, its entries": "for (const [id, row] of byId.entries()) ctx.db.patch(id, { name: row.name });",
+            "map, one of it": 'ctx.db.patch(byId.get(args.id)!._id, { name: "a" });',
+            "map, each of it": "byId.forEach((row, id) => ctx.db.patch(id, { name: row.name }));",
+            "map, each row of it": "byId.forEach((row) => ctx.db.patch(row._id, { name: row.name }));",
+            "map, spread": 'for (const [, row] of [...byId]) ctx.db.patch(row._id, { name: "a" });',
+        }.items()
+    },
+    "map of a type": (
+        "services omits",
+        'const ids = new Map<string, Id<"services">>(); ctx.db.patch(ids.get(args.name)!, { name: "a" });',
+    ),
+    "map that is annotated": (
+        "services omits",
+        'const ids: Map<string, Id<"services">> = prepare(); ctx.db.patch(ids.get(args.name)!, { name: "a" });',
+    ),
+    "map of nothing": ("- omits", 'const ids = new Map(); ctx.db.patch(ids.get(args.name)!, { name: "a" });'),
+    "map of rows with the field": (
+        "services sets",
+        "for (const [id, row] of new Map([[args.id, { updatedAt: 1 }]])) ctx.db.patch(id, row);",
+    ),
+    "picked by a function": ("services omits", "ctx.db.patch(args.id, pickBy({ name: args.name }));"),
+    "left out by a function": (
+        "services indeterminate",
+        "ctx.db.patch(args.id, omitBy({ name: args.name, updatedAt: 1 }, (value) => value === undefined));",
+    ),
+    "without system fields": (
+        "services sets",
+        'const row = await ctx.db.get(args.id); ctx.db.insert("services", withoutSystemFields(row!));',
+    ),
+    "all of some ids": (
+        "services omits",
+        'for (const row of await getAll(ctx.db, args.ids)) if (row) ctx.db.patch(row._id, { name: "a" });',
+    ),
+    "all of some ids, or an error": (
+        "services omits",
+        'for (const row of await getAllOrThrow(ctx.db, args.ids)) ctx.db.patch(row._id, { name: "a" });',
+    ),
+    "enum": ("services omits", 'ctx.db.insert(Tables.Services, { name: "a" });'),
+    "enum by a text": ("services omits", 'ctx.db.insert(Tables["Services"], { name: "a" });'),
+    "enum, any of it": ("- omits", 'ctx.db.insert(Tables[args.kind as never], { name: "a" });'),
+    "enum without a text": ("- omits", 'ctx.db.insert(Tables.Other as any, { name: "a" });'),
     "pushed to what is unknown": (
         "services indeterminate",
         'const rows = prepare(); rows.push({ name: "a" }); for (const row of rows) ctx.db.insert("services", row);',
@@ -561,6 +629,16 @@ WITH_MORE: Final = {
         'export const save = internalMutation({ onDone: async (ctx, id: Id<"services">) => { await ctx.db.patch(id, { name: "a" }); } });',
         "",
     ),
+    "class of their own": (
+        "",
+        "class Memory { insert(table: string, row: object) {} }",
+        'const db = new Memory(); db.insert("services", { name: "a" });',
+    ),
+    "class of another": (
+        "services omits",
+        'import { Memory } from "elsewhere";',
+        'const db = new Memory(ctx); db.insert("services", { name: "a" });',
+    ),
     "function alone": (
         "services omits",
         'export const save = internalMutation(async (ctx, given: { id: Id<"services"> }) => { await ctx.db.patch(given.id, { name: "a" }); });',
@@ -586,6 +664,20 @@ ROWS: Final = {
     "v.object({ [prepare()]: v.any() })": "indeterminate",
     "v.union(v.object(fields), v.null())": "indeterminate",
     "v.union(v.object({ name: v.string() }), v.null())": "omits",
+    "v.object({ 1.5: v.string(), 2n: v.string(), updatedAt: v.number() })": "sets",
+    "v.object({ 1.5: v.string(), 1e30: v.string() })": "indeterminate",
+    "v.object({ 1.5: v.string(), .5: v.string(), 2n: v.string() })": "omits",
+    "v.object({ updatedAt: pretend(v.number()) })": "indeterminate",
+    "v.object({ updatedAt: pretendRequired(v.number()) })": "indeterminate",
+    "v.object({ updatedAt: deprecated })": "indeterminate",
+    "v.object({ updatedAt: vRequired(v.optional(v.number())) })": "sets",
+    "vRequired(v.optional(v.object({ name: v.string() })))": "omits",
+    "addFieldsToValidator(v.object({ name: v.string() }), { updatedAt: v.number() })": "sets",
+    "addFieldsToValidator(v.object({ name: v.string() }), { state: v.string() })": "omits",
+    "addFieldsToValidator(v.object(fields), { updatedAt: v.optional(v.number()) })": "sets",
+    "addFieldsToValidator(v.union(v.object({ name: v.string() }), v.object(fields)), {})": "indeterminate",
+    "v.object(withSystemFields('services', fields))": "sets",
+    "v.object(withSystemFields('services', { name: v.string() }))": "omits",
     "v.any()": "indeterminate",
     "v.record(v.string(), v.any())": "indeterminate",
     "doc(schema, 'services')": "sets",
@@ -654,6 +746,17 @@ def test_validator(found: Audit, row: str, verdict: str) -> None:
     An argument has the fields that its validator lets through, however that is put together.
     """
     assert f"services {verdict}" == said(found, row)
+
+
+def test_id_of_system_fields(tmp_path: Path) -> None:
+    """
+    A row whose validator has the system fields has an id of its table.
+    """
+    row = "v.object(withSystemFields('services', { name: v.string() }))"
+    for name, source in {**FOLDER, "a.ts": validated(row, 'ctx.db.patch(args.row._id, { name: "a" });')}.items():
+        (tmp_path / name).write_text(source, "utf-8")
+
+    assert [("services", "omits")] == [(each.table, each.verdict) for each in audit(tmp_path).sites]
 
 
 def test_circle(found: Audit) -> None:

@@ -11,12 +11,32 @@ from attrs import frozen
 from hypothesis import given
 from hypothesis import strategies as st
 
-from timestamp_guard.audit import Audit, Site, audit
+from timestamp_guard.audit import Audit, Settings, Site, audit
 
 from .convex_audit.expected import EXPECTED
+from .convex_audit.expected_workshop import EXPECTED as WORKSHOP_EXPECTED
 
 APP = Path(__file__).parent / "convex_audit" / "app"
+WORKSHOP = Path(__file__).parent / "convex_audit" / "workshop"
 MARK = re.compile(r"// ([a-z]\d\d)$")
+
+
+ELSE = Settings(updated="modifiedAt")
+
+FIGURES = {
+    "writes": (1.0, 1.0),
+    "tables": (1.0, 0.99),
+    "omits": (1.0, 0.95),
+    "sets": (1.0, 1.0),
+    "indeterminate": (0.9, 1.0),
+}
+"""
+Precision and recall over the second app.
+
+At first sight, before anything was mended for it, 35 of the 41 writes that leave the field out were found (recall 0.85)
+and one call that is no write was taken for one. Two are still missed: a08, where keys come from `Object.entries`, and
+a27, where rows come from `Object.values` of a Record.
+"""
 
 
 @frozen
@@ -29,8 +49,8 @@ class Expected:
     verdict: str
 
 
-def table() -> dict[str, Expected]:
-    lines = (line.split(maxsplit=5) for line in EXPECTED.strip().splitlines())
+def table(expected: str = EXPECTED) -> dict[str, Expected]:
+    lines = (line.split(maxsplit=5) for line in expected.strip().splitlines())
     return {
         name: Expected(call, None if table_ == "-" else table_, tracked == "yes", verdict)
         for name, call, table_, tracked, verdict, _ in lines
@@ -40,7 +60,7 @@ def table() -> dict[str, Expected]:
 def marks(folder: Path = APP) -> dict[tuple[str, int], str]:
     return {
         (path.relative_to(folder).as_posix(), number): found[1]
-        for path in folder.rglob("*.ts")
+        for path in folder.rglob("*.[jt]s")
         for number, line in enumerate(path.read_text("utf-8").splitlines(), 1)
         if (found := MARK.search(line))
     }
@@ -49,6 +69,10 @@ def marks(folder: Path = APP) -> dict[tuple[str, int], str]:
 def seen(found: Audit, folder: Path = APP) -> dict[str, Site]:
     at = marks(folder)
     return {at.get((each.file, each.line), f"{each.file}:{each.line}"): each for each in found.sites}
+
+
+def of(site: Site) -> Expected:
+    return Expected(site.call, site.table, site.tracked, site.verdict)
 
 
 @pytest.fixture(scope="module")
@@ -60,9 +84,7 @@ def test_expected(whole: Audit) -> None:
     """
     Each write has the table and the verdict that a person gives it, and nothing else is a write.
     """
-    found = {name: Expected(each.call, each.table, each.tracked, each.verdict) for name, each in seen(whole).items()}
-
-    assert table() == found
+    assert table() == {name: of(each) for name, each in seen(whole).items()}
     assert len(table()) == len(whole.sites), "one is found twice"
 
 
@@ -74,22 +96,43 @@ def test_table_is_whole() -> None:
     assert sorted(table()) == sorted(marks().values())
 
 
-def test_precision_and_recall(whole: Audit, capsys: pytest.CaptureFixture[str]) -> None:
+def test_workshop_is_whole() -> None:
     """
-    Of the writes to tables with the field that leave it out for certain, all are found, and no other is said to.
+    The second table too has each of its writes marked once.
     """
-    expected = {name for name, each in table().items() if each.tracked and each.verdict == "omits"}
-    found = {name for name, each in seen(whole).items() if each.tracked and each.verdict == "omits"}
-    precision, recall = len(expected & found) / len(found), len(expected & found) / len(expected)
-    sites = len(table().keys() & seen(whole).keys())
-    with capsys.disabled():
-        unsure = sum(each.verdict == "indeterminate" for each in table().values())
-        print(  # noqa: T201 - the figures are the point
-            f"\naudit: {len(table())} writes ({unsure} that cannot be told), sites found {sites}, "
-            f"omits: precision {precision:.2f}, recall {recall:.2f}"
-        )
+    assert sorted(table(WORKSHOP_EXPECTED)) == sorted(marks(WORKSHOP).values())
 
-    assert (1.0, 1.0) == (precision, recall)
+
+def measured(expected: set[object], found: set[object]) -> tuple[float, float]:
+    """Precision and recall, to two places."""
+    both = len(expected & found)
+    return round(both / len(found), 2), round(both / len(expected), 2)
+
+
+def test_precision_and_recall(capsys: pytest.CaptureFixture[str]) -> None:
+    """
+    Of an app that the audit was not built on, it finds the writes, their tables, and those that leave the field out.
+    """
+    expected = table(WORKSHOP_EXPECTED)
+    found = {name: of(each) for name, each in seen(audit(WORKSHOP, ELSE), WORKSHOP).items()}
+
+    def all_of(writes: dict[str, Expected]) -> dict[str, set[object]]:
+        """What is measured, of all writes."""
+        return {
+            "writes": set(writes),
+            "tables": {(name, each.table) for name, each in writes.items() if each.table},
+            **{
+                verdict: {name for name, each in writes.items() if each.tracked and each.verdict == verdict}
+                for verdict in ("omits", "sets", "indeterminate")
+            },
+        }
+
+    figures = {what: measured(each, all_of(found)[what]) for what, each in all_of(expected).items()}
+    with capsys.disabled():
+        said = ", ".join(f"{what} {precision}/{recall}" for what, (precision, recall) in figures.items())
+        print(f"\naudit of {len(expected)} writes, precision/recall: {said}")  # noqa: T201 - the figures are the point
+
+    assert figures == FIGURES
 
 
 def test_findings(whole: Audit) -> None:

@@ -24,6 +24,7 @@ from .values import (
     Ids,
     Later,
     Listed,
+    Mapped,
     Maybe,
     Only,
     Partial,
@@ -53,6 +54,18 @@ EACH: Final = {"every", "filter", "find", "findLast", "flatMap", "forEach", "map
 BY_INDEX: Final = {"withIndex", "withSearchIndex"}
 _SAME: Final = {"concat", "filter", "reverse", "slice", "sort", "splice", "toReversed", "toSorted", "toSpliced"}
 _ONE: Final = {"at", "find", "findLast", "pop", "shift"}
+_HELPERS: Final = {
+    "asyncMap",
+    "getAll",
+    "getAllOrThrow",
+    "getManyFrom",
+    "getOneFrom",
+    "getOneFromOrThrow",
+    "omit",
+    "pick",
+}
+_PARTS: Final = {"omitBy", "pickBy", "withoutSystemFields"}
+_SYSTEM: Final = frozenset({"_creationTime", "_id"})
 _NUMBERS: Final = {"BigInt", "Boolean", "Date", "Math", "Number", "String", "crypto", "performance"}
 
 
@@ -197,10 +210,17 @@ def _helper(reader: Reader, function: Piece, given: list[Piece], frame: Frame) -
     if name in {"structuredClone", "nullThrows"}:
         found = reader.value(given[0], frame)
         return found.of if isinstance(found, Maybe) else found
-    if name in {"pick", "omit", "asyncMap", "getManyFrom", "getOneFrom", "getOneFromOrThrow"} and len(given) > 1:
+    if name in _PARTS and isinstance(reader.folder.binding(function), Outside):
+        whole = reader.value(given[0], frame)
+        return Partial(whole) if name.endswith("By") else Without(whole, _SYSTEM)
+    if name in _HELPERS and len(given) > 1:
         if not isinstance(reader.folder.binding(function), Outside):
             return None  # a function of their own
         second = reader.value(given[1], frame)
+        if name in {"getAll", "getAllOrThrow"}:
+            tables = tables_of(reader.element(second))
+            row: Value = Row(tables) if tables else Anything("it is a row of a table that is not known")
+            return Listed(row if name == "getAllOrThrow" else Maybe(row))
         if name == "asyncMap":
             return Listed(_with(reader, given[1], frame, reader.element(reader.value(given[0], frame))))
         if name in {"pick", "omit"}:
@@ -231,6 +251,8 @@ def _method(reader: Reader, owner: Piece, name: str, given: list[Piece], frame: 
             return _of_query(held, name, given)
         case Listed() | Maybe(Listed()):
             return _of_list(reader, held, name, given, frame)
+        case Mapped():
+            return _of_map(reader, held, name)
         case _ if name == "then" and given:
             return _with(reader, given[0], frame, held)
         case _ if name in {"catch", "finally"}:
@@ -288,11 +310,29 @@ def _of_list(reader: Reader, held: Value, name: str, given: list[Piece], frame: 
     if name in _SAME:
         more = [reader.element(reader.value(each, frame)) for each in given] if name == "concat" else []
         return Listed(Several((of, *more), every=True)) if more else Listed(of)
+    if name == "entries":
+        return Listed(Listed(Several((SCALAR, of), every=True)))  # pairs of a place and what stands there
+    if name == "values":
+        return Listed(of)
     if name == "flat":
         return Listed(reader.element(of))
     if name in _ONE:
         return Maybe(evolve(of, every=False) if isinstance(of, Several) else of)
     return None
+
+
+def _of_map(reader: Reader, held: Mapped, name: str) -> Value | None:
+    match name:
+        case "get":
+            return Maybe(held.of)
+        case "keys":
+            return Listed(held.key)
+        case "values":
+            return Listed(held.of)
+        case "entries":
+            return Listed(reader.element(held))
+        case _:
+            return None
 
 
 def rows(found: Value) -> Value | None:
@@ -330,10 +370,19 @@ def database(reader: Reader, piece: Piece, frame: Frame) -> Database | None:
     if not isinstance(found, Anything):
         return None
     if node.type == "identifier":
-        outside = isinstance(reader.folder.binding(piece.at(node)), Outside)
-        return None if outside or not DATABASE.match(text(node)) else Database()
+        bound = reader.folder.binding(piece.at(node))
+        other = isinstance(bound, Outside) or (isinstance(bound, Binding) and _of_own_class(reader, bound))
+        return None if other or not DATABASE.match(text(node)) else Database()
     name = node.child_by_field_name("property")
     return Database() if name is not None and DATABASE.match(text(name)) else None
+
+
+def _of_own_class(reader: Reader, bound: Binding) -> bool:
+    """Whether a name is given an object of a class of these files, which says itself what its methods do."""
+    value = None if bound.value is None else bound.value.at(unwrap(bound.value.node))
+    made = value.child("constructor") if value is not None and value.node.type == "new_expression" else None
+    found = None if made is None else reader.folder.follow(made)
+    return isinstance(found, Piece) and found.node.type.endswith("class_declaration")
 
 
 def brief(piece: Piece) -> str:

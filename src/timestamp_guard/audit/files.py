@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 from typing import Final
 
+from ..convex.generate import is_ours
 from ..convex.typescript import SUFFIXES
 
 __all__ = ["files", "is_test"]
@@ -28,8 +29,18 @@ def files(root: Path) -> list[Path]:
     for folder, below, names in os.walk(root):
         below[:] = sorted(each for each in below if each not in _LEFT_OUT and not each.startswith("."))
         paths = (Path(folder, name) for name in names if name.endswith(SUFFIXES) and not name.startswith("."))
-        found += (each for each in paths if each.is_file())
+        found += (each for each in paths if each.is_file() and not _is_generated(each))
     return sorted(found)
+
+
+def _is_generated(path: Path) -> bool:
+    """Whether a file begins as the module does that `convex init` writes, wherever it lies and whoever formatted it."""
+    try:
+        with path.open("rb") as file:
+            beginning = file.read(200)
+    except OSError:
+        return False  # whoever reads it says why it cannot be read
+    return is_ours(beginning.decode("utf-8", "replace").removeprefix("\ufeff")) is not False
 
 
 def is_test(name: str, source: bytes) -> bool:

@@ -18,6 +18,7 @@ from .values import (
     Entry,
     Frame,
     Ids,
+    Mapped,
     Maybe,
     Record,
     Row,
@@ -83,6 +84,8 @@ def _to_callback(reader: Reader, call: Piece, function: Node, place: int, frame:
     name, owner = called_.child("property"), called_.child("object")
     given = flow.argument_nodes(call.node)
     if name is not None and owner is not None:
+        if name.text == "forEach" and isinstance(held := reader.value(owner, frame), Mapped):
+            return held.of if place == 0 else held.key
         if name.text in calls.EACH and place == 0:
             return reader.element(reader.value(owner, frame))
         if name.text == "reduce":

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import frozen
 
-from ..convex.typescript import Module, Piece, find, string, text, unwrap, words
+from ..convex.typescript import Module, Piece, find, text, unwrap, words
 from . import calls, flow
 from .findings import Finding, Site
+from .literals import placeholder
 from .sites import Tracked, named, statement
 from .values import FUNCTIONS, Query
 
@@ -273,7 +274,7 @@ def _throws_after(attempt: Piece) -> bool:
 
 
 def zeros(module: Module, updated: str) -> Iterator[Finding]:
-    """Where the field is given 0, -1, or the beginning of 1970."""
+    """Where the field is given what is a placeholder of an instant, like 0 or the beginning of 1970."""
     for node in named(module, words(updated)):
         at = node.parent if node.type == "string_fragment" else node
         parent = None if at is None else at.parent
@@ -286,31 +287,10 @@ def zeros(module: Module, updated: str) -> Iterator[Finding]:
             target = flow.outer(parent)
             if target.parent is not None and target.parent.child_by_field_name("left") == target:
                 value = target.parent.child_by_field_name("right") if "assignment" in target.parent.type else None
-        zero = None if value is None else _zero(value)
+        zero = None if value is None else placeholder(value)
         if zero is not None:
             message = f"{updated} is given {zero}, a placeholder: a schema accepts it, and no reader expects it"
             yield _at(Piece(module, parent), "epoch-zero-literal", None, message, text(statement(parent)))
-
-
-def _zero(node: Node) -> str | None:
-    """The placeholder that an expression may be."""
-    node = unwrap(node)
-    said = "".join(text(node).split())
-    match node.type:
-        case "number" | "unary_expression" if said in {"0", "-1", "0.0", "-0", "0n", "-1n"}:
-            return said
-        case "ternary_expression":
-            parts = (node.child_by_field_name("consequence"), node.child_by_field_name("alternative"))
-            return next((found for each in parts if each is not None and (found := _zero(each))), None)
-        case "binary_expression" if any(each.type in {"??", "||"} for each in node.children):
-            right = node.child_by_field_name("right")
-            return None if right is None else _zero(right)
-        case _ if re.match(r"newDate\(0\)(\.getTime\(\)|\.valueOf\(\)|\.toISOString\(\))?$", said):
-            return text(node)
-        case "string" if re.match(r"1970-01-01(T00:00(:00(\.0+)?)?(Z|\+00:00)?)?$", string(node) or ""):
-            return string(node)
-        case _:
-            return None
 
 
 def _at(piece: Piece, rule: str, table: str | None, message: str, source: str | None = None) -> Finding:

@@ -25,6 +25,7 @@ from .values import (
     Ids,
     Later,
     Listed,
+    Mapped,
     Maybe,
     Nothing,
     Only,
@@ -125,8 +126,8 @@ class Reader:
                 return NOTHING if text(node).startswith("void") else SCALAR
             case "call_expression":
                 return calls.called(self, piece, frame)
-            case "new_expression" if _is_set(node):
-                return self.value(piece.at(flow.argument_nodes(node)[0]), frame)
+            case "new_expression":
+                return self._new(piece, frame)
             case _ if node.type in FUNCTIONS:
                 return Code(piece, frame)
             case _ if node.type in _SCALARS:
@@ -167,6 +168,22 @@ class Reader:
         if is_vague(inner) or narrower or (isinstance(said, Ids) and not isinstance(inner, Ids)):
             return inner if is_vague(said) else said
         return inner
+
+    def _new(self, piece: Piece, frame: Frame) -> Value:
+        """`new Set(list)`: what is in the list, each once; `new Map(pairs)`."""
+        made, types = piece.child("constructor"), piece.child("type_arguments")
+        given = [piece.at(each) for each in flow.argument_nodes(piece.node)]
+        word = "" if made is None else made.text
+        if word == "Set" and len(given) == 1:
+            return self.value(given[0], frame)
+        if word == "Map" and types is not None and len(types.node.named_children) == 2:
+            key, of = (typed.read(self, types.at(each), frame) for each in types.node.named_children)
+            return Mapped(key, of)
+        pair = self.element(self.value(given[0], frame)) if word == "Map" and len(given) == 1 else None
+        parts = self.look(pair.of) if isinstance(pair, Listed) else None
+        if isinstance(parts, Several) and parts.every and len(parts.values) == 2:
+            return Mapped(self.look(parts.values[0]), self.look(parts.values[1]))
+        return Anything(f"`{calls.brief(piece)}` cannot be followed")
 
     def _object(self, piece: Piece, frame: Frame) -> Value:
         entries: list[Entry] = []
@@ -300,6 +317,8 @@ class Reader:
                 return (
                     evolve(found, values=tuple(map(self.look, found.values))) if isinstance(found, Several) else found
                 )
+            case Mapped(key, of):
+                return Listed(Several((key, of), every=True))
             case Maybe(of):
                 return self.element(of)
             case Several(values):
@@ -339,12 +358,6 @@ class Reader:
                 return found
             self._declared[declared.node.id] = found
         return self._declared[declared.node.id]
-
-
-def _is_set(node: Node) -> bool:
-    """`new Set(list)`: what is in the list, each once."""
-    made = node.child_by_field_name("constructor")
-    return made is not None and text(made) == "Set" and len(flow.argument_nodes(node)) == 1
 
 
 def _first(node: Node) -> Node:

@@ -59,15 +59,14 @@ def audit(folder: Path | str, settings: Settings | None = None, *, processes: in
         MissingExtra: tree-sitter is not installed.
     """
     folder, settings = Path(folder), settings or Settings()
+    if folder.is_file():
+        raise UsageError(f"{folder} is a file; name the folder with schema.ts in it, like {folder.parent}")
     if not folder.is_dir():
         raise UsageError(f"there is no folder {folder}; name the one with schema.ts in it, like convex/")
     schema = read_schema(folder)
     tracked = Tracked(schema, settings)
     if not tracked.tables:
-        raise UsageError(
-            f"no table of {folder} has a field {settings.updated!r}; name the field with --updated, or the tables that "
-            f"will have it with --table"
-        )
+        raise UsageError(_without_tables(folder, schema, settings.updated))
     paths = files(functions_of(schema_file(folder)))
     processes = min(processes, len(paths) // _WORTH + 1)
     if processes == 1:
@@ -85,6 +84,19 @@ def audit(folder: Path | str, settings: Settings | None = None, *, processes: in
                 for each in part
             ]
     return _together(found, settings, list(schema.problems), len(paths))
+
+
+def _without_tables(folder: Path, schema: Schema, updated: str) -> str:
+    if schema.problems:
+        said = "; ".join(map(str, schema.problems[:3]))
+        return (
+            f"no table of {folder} is known to have a field {updated!r}, as its schema could not be read: {said}; mend "
+            f"that, or name the tables with --table"
+        )
+    return (
+        f"no table of {folder} has a field {updated!r}; name the field with --updated, or the tables that will have it "
+        f"with --table"
+    )
 
 
 def _read_all(folder: Path, schema: Schema, settings: Settings, paths: Sequence[Path]) -> list[_Read]:

@@ -7,7 +7,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from ..convex.names import Binding
+from ..convex import packages
+from ..convex.names import Binding, Outside
 from ..convex.schema import schema_file
 from ..convex.typescript import Module, Piece, find, string, text, unwrap
 from . import flow
@@ -22,6 +23,7 @@ from .values import (
     Ids,
     Later,
     Listed,
+    Mapped,
     Maybe,
     Only,
     Partial,
@@ -41,6 +43,7 @@ __all__ = ["document", "read", "validated"]
 
 _SAME: Final = {"Awaited", "Promise", "Readonly", "WithoutSystemFields", "WithoutId", "DeepReadonly"}
 _LISTS: Final = {"Array", "ReadonlyArray", "Set"}
+_MAPS: Final = {"Map", "ReadonlyMap"}
 _DEPTH: Final = 30
 _TYPES: Final = {"interface_declaration", "type_alias_declaration"}
 _NO_CONTEXT: Final = {"QueryCtx", "ActionCtx"}
@@ -155,6 +158,8 @@ class _Types:
             return self.read(of[0])
         if word in _LISTS:
             return Listed(self.read(of[0]))
+        if word in _MAPS and len(of) == 2:
+            return Mapped(self.read(of[0]), self.read(of[1]))
         if word == "Partial":
             return Partial(self.read(of[0]))
         if word in {"NonNullable", "Required"}:
@@ -263,6 +268,8 @@ def validated(reader: Reader, piece: Piece, frame: Frame, left: int = 24) -> Val
     found = reader.folder.follow(piece)
     if isinstance(found, Piece) and found != piece:
         return validated(reader, found, frame, left - 1)
+    if isinstance(found, Outside) and packages.constant(found) == packages.ANYTHING:
+        return Maybe(Anything("any value may be it"))  # deprecated
     return Anything(f"its validator `{' '.join(piece.text.split())[:40]}` cannot be followed")
 
 
@@ -284,11 +291,21 @@ def _validator(reader: Reader, call: Piece, frame: Frame, left: int) -> Value:
     match word:
         case "object" | "defineTable" | "defineEnt" if inner:
             return inner[0]
-        case "id" if given:
+        case "id" | "zid" if given:
             tables = texts(reader.value(given[0], frame))
             return Ids(tables) if tables else Anything("the table of the id is not written out")
-        case "optional" | "nullable" | "deprecated" if inner:
-            return Maybe(inner[0])
+        case "optional" | "nullable" | "pretend" | "pretendRequired" if inner:
+            return Maybe(inner[0])  # what is pretended is so for the type checker only
+        case "vRequired" if inner:
+            return inner[0].of if isinstance(inner[0], Maybe) else inner[0]
+        case "addFieldsToValidator" if len(given) == 2:
+            more = validated(reader, given[1], frame, left)
+            return Record((Entry(more, spread=True), Entry(inner[0], spread=True)))
+        case "withSystemFields" if len(given) == 2:
+            fields = Entry(validated(reader, given[1], frame, left), spread=True)
+            tables = texts(reader.value(given[0], frame))
+            id_ = Ids(tables) if tables else Anything("the table of the id is not written out")
+            return Record((fields, Entry(id_, frozenset({"_id"})), Entry(SCALAR, frozenset({"_creationTime"}))))
         case "partial" if inner:
             return Partial(inner[0])
         case "array" | "set" if inner:
@@ -312,7 +329,20 @@ def _validator(reader: Reader, call: Piece, frame: Frame, left: int) -> Value:
     return Anything(f"its validator is {' '.join(function.text.split())[:40]}(...)")  # v.number(), v.any() ...
 
 
-_ABOUT: Final = {"array", "defineEnt", "defineTable", "deprecated", "nullable", "object", "optional", "partial", "set"}
+_ABOUT: Final = {
+    "addFieldsToValidator",
+    "array",
+    "defineEnt",
+    "defineTable",
+    "nullable",
+    "object",
+    "optional",
+    "partial",
+    "pretend",
+    "pretendRequired",
+    "set",
+    "vRequired",
+}
 
 
 def _changed_validator(reader: Reader, owner: Piece, word: str, given: list[Piece], frame: Frame, left: int) -> Value:

@@ -27,6 +27,7 @@ __all__ = [
     "Ids",
     "Later",
     "Listed",
+    "Mapped",
     "Maybe",
     "Nothing",
     "Only",
@@ -128,6 +129,14 @@ class Listed:
 
 
 @frozen
+class Mapped:
+    """A `Map` from such keys to such values."""
+
+    key: Value
+    of: Value
+
+
+@frozen
 class Maybe:
     """A value, or undefined or null."""
 
@@ -195,6 +204,7 @@ Value: TypeAlias = (
     | Ids
     | Later
     | Listed
+    | Mapped
     | Maybe
     | Nothing
     | Only

@@ -92,7 +92,8 @@ def _step(reader: Reader, held: Value, step: Piece, within: Node, frame: Frame) 
             if within.type == "rest_pattern":
                 return held
             held = reader.look(held)
-            at = next((n for n, each in enumerate(step.node.named_children) if each == within), 0)
+            before = (each for each in step.node.children if each.end_byte <= within.start_byte)
+            at = sum(each.type == "," for each in before)  # there may be holes: [, row]
             of = reader.look(held.of) if isinstance(held, Listed) else None
             if isinstance(of, Several) and of.every and at < len(of.values):
                 return reader.look(of.values[at])
@@ -118,10 +119,25 @@ def _origin(reader: Reader, piece: Piece, frame: Frame) -> Value:
             return given_to.parameter(reader, piece, frame)
         case _ if parent.type in {*FUNCTIONS, "generator_function_declaration"}:
             return Code(piece.at(parent), frame)
+        case "enum_declaration":
+            return _enum(reader, piece.at(parent), frame)
         case "export_statement":
             return reader.value(piece, frame)
         case _:
             return Anything(f"what `{calls.brief(piece)}` is, is known when it runs")
+
+
+def _enum(reader: Reader, piece: Piece, frame: Frame) -> Value:
+    """The members of an enum, as an object holds them; one without a value of its own is a number."""
+    body = piece.child("body")
+    entries: list[Entry] = []
+    for node in () if body is None else body.node.named_children:
+        name, value = node.child_by_field_name("name"), node.child_by_field_name("value")
+        if node.type == "enum_assignment" and name is not None and value is not None:
+            entries.append(Entry(Later(piece.at(value), frame), reader.key(piece.at(name), frame)))
+        elif node.type != "comment":
+            entries.append(Entry(SCALAR, reader.key(piece.at(node), frame)))
+    return Record(tuple(entries), str(piece))
 
 
 def _variable(reader: Reader, piece: Piece, frame: Frame) -> Value:

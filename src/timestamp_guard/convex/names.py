@@ -382,9 +382,16 @@ def _changed(piece: Piece) -> Piece | None:
 
 
 def _number(written: str) -> str | None:
-    """A number as a key, as JavaScript writes it."""
+    """A number as a key, as JavaScript writes it; None for one that it writes with an exponent."""
+    written = written.replace("_", "").removesuffix("n")
     try:
-        value = int(written.replace("_", ""), 0)
+        return str(int(written, 0))
+    except ValueError:
+        pass
+    try:
+        value = float(written)
     except ValueError:
         return None
-    return str(value)
+    if value.is_integer() and value < 1e21:
+        return str(int(value))
+    return repr(value) if 1e-4 <= value < 1e16 else None

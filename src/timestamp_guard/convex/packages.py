@@ -30,7 +30,7 @@ from .values import (
     why,
 )
 
-__all__ = ["attribute", "call", "constant", "method", "of_object"]
+__all__ = ["ANYTHING", "attribute", "call", "constant", "method", "of_object"]
 
 Arguments: TypeAlias = "Sequence[Value]"
 
@@ -53,7 +53,9 @@ _PLAIN: Final = {
 """What `v.NAME(...)` is called by `schema.export()`; what stands inside of these is no field of a table."""
 
 _NULL: Final = Validator("null")
-_ANYTHING: Final = Validator("any", optional=True)
+ANYTHING: Final = Validator("any", optional=True)
+"""What lets anything through, and nothing too."""
+
 _SYSTEM: Final = Record({"_id": Validator("id"), "_creationTime": Validator("number")})
 
 
@@ -289,7 +291,7 @@ _KNOWN: Final[Mapping[tuple[str, str], Callable[[Arguments, Piece], Value]]] = {
     ("convex-helpers", "literals"): lambda given, _: Validator("union", members=(Validator("literal"),) * len(given)),
     ("convex-helpers", "nullable"): lambda given, _: Validator("union", members=(_NULL, given[0])),
     ("convex-helpers", "partial"): lambda given, asked: _helper_partial(given[0], asked),
-    ("convex-helpers", "pretend"): lambda *_: _ANYTHING,
+    ("convex-helpers", "pretend"): lambda *_: ANYTHING,
     ("convex-helpers", "pretendRequired"): lambda given, asked: optional(given[0], asked),
     ("convex-helpers", "systemFields"): lambda *_: _SYSTEM,
     ("convex-helpers", "vRequired"): lambda given, asked: _required(given[0], asked),
@@ -298,6 +300,6 @@ _KNOWN: Final[Mapping[tuple[str, str], Callable[[Arguments, Piece], Value]]] = {
 """What a function makes of its arguments; where there are too few of them, nothing is known."""
 
 _CONSTANTS: Final[Mapping[tuple[str, str], Value]] = {
-    ("convex-helpers", "deprecated"): _ANYTHING,
+    ("convex-helpers", "deprecated"): ANYTHING,
     ("convex-helpers", "vSessionId"): Validator("string"),
 }

@@ -1,0 +1,3 @@
+export async function generated(ctx: any) {
+  await ctx.db.insert('bikes', { frame: 'generated' })
+}
