@@ -98,7 +98,7 @@ class ConvexStore(FileStore):
 
     def codec(self, names: Sequence[str] | None, key: Sequence[str] = (), also: Sequence[str] = ()) -> ConvexCodec:
         """What reads these fields; the id too where it says what text stands for."""
-        asked = self.notation.documents if isinstance(self.notation, Inferred) else ()
+        asked = self.notation.overrides if isinstance(self.notation, Inferred) else ()
         return ConvexCodec(self.notation, names, (*key, KEY) if asked and KEY not in key else key, also=also)
 
     def meant(self, job: Job) -> Job:
