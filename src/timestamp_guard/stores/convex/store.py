@@ -168,8 +168,14 @@ class ConvexStore(FileStore):
 
     def _recorded(self, run: Run, token: bytes, key: Key) -> Raw:
         """What a run recorded, in whatever table of the snapshot."""
-        known = self.notation if run.table == self.name else self._others(run.table)
-        return known.means(run.field, token, key)
+        if run.table == self.name:
+            return self.notation.means(run.field, token, key)
+        if run.table not in self.snapshot.tables:
+            raise StoreMissing(
+                f"{self.snapshot.path} has no table {run.table} any more, and how what run {run.id} changed there is written "
+                f"is only known with it: put the snapshot back that had it"
+            )
+        return self._others(run.table).means(run.field, token, key)
 
     @functools.cached_property
     def _others(self) -> Any:
