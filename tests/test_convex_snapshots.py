@@ -865,6 +865,25 @@ def test_put_back_by_hand(tmp_path: Path) -> None:
     assert [] == list((tmp_path / "s.zip.timestamp-guard").rglob("*.part"))
 
 
+def test_table_that_is_gone(tmp_path: Path) -> None:
+    """
+    Where the table of a run is in the snapshot no more, that is said, and not that the ledger is damaged: who put a new
+    one in its place would have no way back.
+    """
+    path = made(tmp_path / "s.zip")
+    fill(path)
+    filled = path.read_bytes()
+    snapshot(path, {"pages": UNIFORM.dump(documents())})
+    with (
+        opened(path, "pages") as store,
+        pytest.raises(StoreMissing, match="no table services any more, and how what run 1"),
+    ):
+        store.ledger.changes(store.ledger.runs()[0])
+
+    path.write_bytes(filled)
+    assert take_back(path).ok
+
+
 def test_another_table_changed_since(tmp_path: Path) -> None:
     """
     What others do to other tables is kept, and stands in nobody's way.

@@ -98,7 +98,7 @@ class ConvexStore(FileStore):
 
     def codec(self, names: Sequence[str] | None, key: Sequence[str] = (), also: Sequence[str] = ()) -> ConvexCodec:
         """What reads these fields; the id too where it says what text stands for."""
-        asked = self.notation.documents if isinstance(self.notation, Inferred) else ()
+        asked = self.notation.overrides if isinstance(self.notation, Inferred) else ()
         return ConvexCodec(self.notation, names, (*key, KEY) if asked and KEY not in key else key, also=also)
 
     def meant(self, job: Job) -> Job:
@@ -168,8 +168,14 @@ class ConvexStore(FileStore):
 
     def _recorded(self, run: Run, token: bytes, key: Key) -> Raw:
         """What a run recorded, in whatever table of the snapshot."""
-        known = self.notation if run.table == self.name else self._others(run.table)
-        return known.means(run.field, token, key)
+        if run.table == self.name:
+            return self.notation.means(run.field, token, key)
+        if run.table not in self.snapshot.tables:
+            raise StoreMissing(
+                f"{self.snapshot.path} has no table {run.table} any more, and how what run {run.id} changed there is written "
+                f"is only known with it: put the snapshot back that had it"
+            )
+        return self._others(run.table).means(run.field, token, key)
 
     @functools.cached_property
     def _others(self) -> Any:

@@ -8,6 +8,7 @@ only key begins with `$`. In the older one all numbers are floats, and the other
 from __future__ import annotations
 
 import base64
+import functools
 import json
 import operator
 import struct
@@ -23,6 +24,7 @@ from ...ledger import Key
 from ..json.blocks import Block
 from ..json.codec import Codec
 from ..json.splice import NotJson, path_of, value_of, written
+from .overrides import Overrides
 from .shape import Shape, parse
 
 __all__ = ["UNIFORM", "ConvexCodec", "Inferred", "Notation", "Uniform", "lines_of", "notation_of"]
@@ -39,8 +41,11 @@ class Notation(Protocol):
         """What it is called."""
         ...
 
-    def turn(self, tops: Iterable[str], data: bytes) -> Callable[[str, Raw, Key], Raw] | None:
-        """What makes the value of a field from what was read in *data* as JSON, of which document; None where it is that."""
+    def turn(self, tops: Iterable[str], data: bytes, keys: Iterable[Key]) -> Callable[[str, Raw, Key], Raw] | None:
+        """
+        What makes the value of a field from what was read in *data* as JSON, of which of the documents *keys*; None where
+        it is that.
+        """
         ...
 
     def means(self, name: str, token: bytes, key: Key) -> Raw:
@@ -84,7 +89,12 @@ class Uniform:
 
     said = "uniform"
 
-    def turn(self, tops: Iterable[str], data: bytes) -> Callable[[str, Raw, Key], Raw] | None:  # noqa: ARG002 - as for others
+    def turn(
+        self,
+        tops: Iterable[str],  # noqa: ARG002 - as for others
+        data: bytes,
+        keys: Iterable[Key],  # noqa: ARG002 - as for others
+    ) -> Callable[[str, Raw, Key], Raw] | None:
         """Only what has a `$` in it is another value than JSON has."""
         return (lambda _, value, __: _special(value)) if _MARK in data else None
 
@@ -109,7 +119,7 @@ class Inferred:
     """
 
     shape: Shape
-    documents: Mapping[Key, Mapping[str, Any]] = field(factory=dict)
+    overrides: Overrides = field(factory=Overrides)
     known: bool = True
 
     @property
@@ -117,12 +127,18 @@ class Inferred:
         """What it is called."""
         return "with an inferred shape, from before March 2026" if self.known else "without a shape"
 
-    def turn(self, tops: Iterable[str], data: bytes) -> Callable[[str, Raw, Key], Raw] | None:  # noqa: ARG002 - as for others
+    def turn(
+        self,
+        tops: Iterable[str],
+        data: bytes,  # noqa: ARG002 - as for others
+        keys: Iterable[Key],
+    ) -> Callable[[str, Raw, Key], Raw] | None:
         """Every number is a float, and text may stand for something else."""
         shapes = {name: self.shape.field(name) for name in tops}
+        said = functools.cache(lambda: self.overrides.of(keys))  # of many at once, and only where one is asked for
 
         def turned(name: str, value: Raw, key: Key) -> Raw:
-            about = self.documents.get(key) if self.documents and isinstance(key, str) else None
+            about = said().get(key) if isinstance(key, str) else None
             shape = shapes.get(name)
             if shape is None:
                 shape = shapes[name] = self.shape.field(name)
@@ -133,9 +149,10 @@ class Inferred:
     def means(self, name: str, token: bytes, key: Key) -> Raw:
         """What its field's shape says."""
         top, *inner = path_of(name)
-        shape, about = self._inside([top, *inner]), (self.documents.get(key, {}) if isinstance(key, str) else {})
+        shape = self._inside([top, *inner])
+        about: Any = self.overrides.of([key]).get(key)
         for each in [top, *inner]:
-            about = about.get(each) if isinstance(about, dict) else None  # type: ignore[assignment]  # down to what is said
+            about = about.get(each) if isinstance(about, dict) else None
         return shape.read(value_of(token), about)
 
     def _inside(self, path: Sequence[str]) -> Shape:
@@ -183,14 +200,13 @@ def notation_of(file: BinaryIO | None, where: str) -> Notation:
         if not isinstance(first, str):
             raise TypeError(first)
         shape = parse(first, where)
-        documents: dict[Key, Mapping[str, Any]] = {}
-        for line in filter(bytes.strip, lines):
-            documents |= {key: _told(about) for key, about in dict(json.loads(line)).items()}
+        told = (each for line in filter(bytes.strip, lines) for each in dict(json.loads(line)).items())
+        overrides = Overrides((key, _told(about)) for key, about in told)
     except (ValueError, TypeError, RecursionError):
         raise StoreDamaged(
             f"{where} says nothing of how its documents are written that can be read: export it anew"
         ) from None
-    return Inferred(shape, documents)
+    return Inferred(shape, overrides)
 
 
 def _told(about: Any) -> Mapping[str, Any]:
@@ -297,23 +313,29 @@ class ConvexCodec(Codec):
         return found
 
     def _turn(self, found: Sequence[Any], data: bytes) -> None:
-        turned = self._notation.turn([top for top, _ in self._tops], data)
+        turned = self._notation.turn([top for top, _ in self._tops], data, map(self._id_of, found))
         if turned is None:
             return
         if self._fields is None:
             for record in found:
-                key = record.get("_id")
+                key = self._id_of(record)
                 for name, value in record.items():
                     record[name] = turned(name, value, key)
             return
         for name, attribute in self._fields:
             if name == "_id":
                 continue
-            pick, ids = operator.attrgetter(attribute), self._id
+            pick = operator.attrgetter(attribute)
             for record in found:
                 value = pick(record)
                 if value is not _UNSET and value is not None and type(value) is not float:
-                    setattr(record, attribute, turned(name, value, getattr(record, ids) if ids else ABSENT))
+                    setattr(record, attribute, turned(name, value, self._id_of(record)))
+
+    def _id_of(self, record: Any) -> Key:
+        """What a document has as its id, where that was read."""
+        if self._whole:
+            return record.get("_id")
+        return getattr(record, self._id) if self._id else ABSENT
 
 
 def _ensure_no_blank(block: Block) -> None:
