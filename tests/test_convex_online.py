@@ -267,6 +267,7 @@ STRANGE: list[tuple[str, Any]] = [
     ("timestampGuard:page", None),
     ("timestampGuard:page", {"documents": ["x"], "cursor": "", "done": True}),
     ("timestampGuard:page", {"documents": [{"createdAt": THEN}], "cursor": "", "done": True}),
+    ("timestampGuard:page", {"documents": [{"_id": "a", "createdAt": THEN}] * 2, "cursor": "", "done": True}),
     ("timestampGuard:page", {"documents": [], "done": False}),
     ("timestampGuard:page", {"documents": [], "cursor": "the same", "done": False}),
     ("timestampGuard:apply", None),

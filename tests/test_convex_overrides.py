@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from timestamp_guard import backfill, check
 from timestamp_guard.stores.convex.overrides import Overrides
 
-from .convex_snapshots import Document, InferredForm, document_id, members, snapshot
-from .test_convex_snapshots import GUARD, NOW, REPAIR, T, opened
+from .convex_snapshots import UNIFORM, Document, InferredForm, document_id, members, snapshot
+from .test_convex_snapshots import GUARD, NOW, REPAIR, T, documents, fill, made, opened, take_back
 from .test_json_files import tiny
 
 UPDATED: Final = st.one_of(
@@ -108,3 +108,23 @@ def test_full(tmp_path: Path) -> None:
         )
 
     assert "StoreFull: there is no room left in the folder for temporary files" in run.stderr
+
+
+def test_no_room_to_take_back(tmp_path: Path) -> None:
+    """
+    Nor is there a way back by the ids without such a room: that is told, nothing is touched, and it goes with room.
+    """
+    path = made(tmp_path / "s.zip", documents(60_000))
+    fill(path)
+    made(path, UNIFORM.load(members(path)["services/documents.jsonl"].decode(), '"uniform"\n')[::-1])
+    before = path.read_bytes()
+    script = f"from pathlib import Path; from tests import test_convex_snapshots as t; t.take_back(Path({str(path)!r}))"
+    with tiny(tmp_path / "small", 300) as folder:
+        environment = os.environ | {"SQLITE_TMPDIR": str(folder), "TMPDIR": str(folder)}
+        run = subprocess.run(
+            [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False
+        )
+
+    assert "StoreFull: there is no room left in the folder for temporary files" in run.stderr
+    assert before == path.read_bytes()
+    assert 45_000 == take_back(path).counts.changed

@@ -4,6 +4,7 @@ Snapshots of Convex as people have them: every other byte stays, bad ones are re
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import shutil
@@ -19,7 +20,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from timestamp_guard import NOW as PRESENT
-from timestamp_guard import Repair, backfill, check, open_store, plan, rollback, runs, updated_at_guard, violations
+from timestamp_guard import (
+    Repair,
+    _faults,
+    backfill,
+    check,
+    open_store,
+    plan,
+    rollback,
+    runs,
+    updated_at_guard,
+    violations,
+)
 from timestamp_guard.errors import (
     RunBusy,
     StoreDamaged,
@@ -953,6 +965,46 @@ def test_full(tmp_path: Path, more: int, said: str) -> None:
         with pytest.raises(StoreFull, match=said):
             fill(path)
         assert before == path.read_bytes()
+
+
+def test_full_at_every_point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    A disk that fills up at any moment of a run, or of the way back, is told as that; it goes on when there is room.
+    """
+    whole = made(tmp_path / "s.zip", documents(400))
+    raw, passed = whole.read_bytes(), list[str]()
+    monkeypatch.setattr(_faults, "hook", passed.append)
+    fill(whole)
+    filled = whole.read_bytes()
+    take_back(whole)
+    for at in range(len(passed)):
+        with tiny(tmp_path / f"small-{at}", 4_000) as where:
+            path, left = Path(shutil.copy(whole, where)), [at]
+
+            def fill_up(_: str, where: Path = where, left: list[int] = left) -> None:
+                left[0] -= 1
+                if left[0] == -1:
+                    with (where / "filler").open("wb", buffering=0) as file, contextlib.suppress(OSError):
+                        while file.write(b"x" * 4096):
+                            pass
+
+            monkeypatch.setattr(_faults, "hook", fill_up)
+            undoing = False
+            with contextlib.suppress(StoreFull):
+                fill(path)
+                undoing = True
+                take_back(path)
+            monkeypatch.setattr(_faults, "hook", None)
+            assert path.read_bytes() in (raw, filled)
+
+            (where / "filler").unlink()
+            if undoing:  # what is begun is finished first
+                assert take_back(path).ok
+                assert raw == path.read_bytes()
+            assert fill(path).ok
+            assert filled == path.read_bytes()
+            assert take_back(path).ok
+            assert raw == path.read_bytes()
 
 
 # -- large ones -------------------------------------------------------------------------------------------------

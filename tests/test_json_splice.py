@@ -7,6 +7,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import time
 from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from typing import Any, Final
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 
 from timestamp_guard.errors import UsageError
 from timestamp_guard.instants import ABSENT, Raw
+from timestamp_guard.stores.convex.values import lines_of
 from timestamp_guard.stores.json import blocks as stretches
 from timestamp_guard.stores.json.blocks import Block, Shape, blocks, shape_of, tables_of
 from timestamp_guard.stores.json.codec import Codec
@@ -884,3 +886,16 @@ class TestShapes:
         assert {"t": b"[{}]", "\ud800": b"{ }"} == {
             name: data[start:end] for name, (start, end) in tables_of(data).items()
         }
+
+
+def test_a_long_line() -> None:
+    """
+    A line of 128 MiB is put together once, not anew for every piece of it that is read.
+    """
+    data = b'{"v":"%b"}\n' % (b"x" * 2**27)
+    begun = time.process_time()
+    (block,) = blocks(io.BytesIO(data), "lines")
+    (line,) = lines_of(io.BytesIO(data))
+
+    assert data == block.data == line + b"\n"
+    assert time.process_time() - begun < 4

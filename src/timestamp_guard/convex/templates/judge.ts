@@ -34,7 +34,6 @@ type Encoding = {
 
 type Term = { field: string; shift: bigint } | { at: bigint } | { now: bigint };
 
-/** `earlier <= later`, both floored to `step`; or: the field is present. */
 /** The field is present; or `earlier <= later`, both floored to `step`. */
 type Rule = { present: string } | Pair;
 type Pair = { earlier: Term; later: Term; step: bigint };

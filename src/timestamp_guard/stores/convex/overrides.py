@@ -10,14 +10,15 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from ...errors import StoreError, StoreFull
 from ...ledger import Key
+from ..json.scratch import scratch, told
 
 if TYPE_CHECKING:
     import sqlite3
 
 __all__ = ["Overrides"]
 
+WHAT: Final = "what is said of single documents"
 _ASKED: Final = 500
 """So many documents are asked for in one query: older builds of SQLite take 999."""
 
@@ -35,20 +36,14 @@ class Overrides:
         first = next(rows, None)
         if first is None:
             return
-        import sqlite3
-
-        self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
-        try:
-            for setting in ("cache_size = -2000", "temp_store = file", "synchronous = off", "journal_mode = off"):
-                self._database.execute(f"PRAGMA {setting}")
+        with told(WHAT):
+            self._database = scratch()
             self._database.execute("CREATE TABLE overrides (key TEXT PRIMARY KEY, about TEXT) WITHOUT ROWID")
             self._database.execute("BEGIN")
             put = "INSERT OR REPLACE INTO overrides VALUES (?, ?)"
             self._database.execute(put, first)
             self._database.executemany(put, rows)
             self._database.execute("COMMIT")
-        except sqlite3.Error as problem:
-            raise _trouble(problem) from None
 
     def __bool__(self) -> bool:
         return self._database is not None
@@ -58,23 +53,11 @@ class Overrides:
         found: dict[Key, Mapping[str, Any]] = {}
         if self._database is None:
             return found
-        import sqlite3
-
         asked = {ascii(key): key for key in keys if isinstance(key, str)}
-        try:
-            names = list(asked)
+        names = list(asked)
+        with told(WHAT):
             for some in (names[at : at + _ASKED] for at in range(0, len(names), _ASKED)):
                 marks = ",".join("?" * len(some))
                 query = f"SELECT key, about FROM overrides WHERE key IN ({marks})"  # noqa: S608 - marks alone
                 found |= {asked[key]: json.loads(about) for key, about in self._database.execute(query, some)}
-        except sqlite3.Error as problem:
-            raise _trouble(problem) from None
         return found
-
-
-def _trouble(problem: Exception) -> StoreError:
-    """What a failure of the temporary file means."""
-    where = "the folder for temporary files, which TMPDIR names"
-    if "full" in str(problem):
-        return StoreFull(f"there is no room left in {where}, for what is said of single documents: make room there")
-    return StoreError(f"what is said of single documents cannot be kept in {where}: {problem}")

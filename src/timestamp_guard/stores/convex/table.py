@@ -259,6 +259,9 @@ def _paged(documents: Sequence[Record], after: Cursor) -> Page:
     if not all(isinstance(key, str) for key, _ in found):
         msg = "a document has an _id that is no text"
         raise TypeError(msg)
+    if len({key for key, _ in found}) < len(found):
+        msg = "a document is there twice"  # it would be counted as two
+        raise ValueError(msg)
     return Page(found, after)
 
 

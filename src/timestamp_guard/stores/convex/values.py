@@ -218,11 +218,15 @@ def _told(about: Any) -> Mapping[str, Any]:
 
 def lines_of(file: BinaryIO) -> Iterator[bytes]:
     """The lines of a file that is read as a stream."""
-    rest = b""
+    waiting: list[bytes] = []  # joined once, however long a line is
     while data := file.read(2**16):
-        *whole, rest = (rest + data).split(b"\n")
-        yield from whole
-    if rest:
+        first, *others = data.split(b"\n")
+        waiting.append(first)
+        if others:
+            yield b"".join(waiting)
+            yield from others[:-1]
+            waiting = others[-1:]
+    if rest := b"".join(waiting):
         yield rest
 
 

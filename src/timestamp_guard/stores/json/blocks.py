@@ -204,12 +204,15 @@ def _first(file: BinaryIO) -> bytes:
 
 
 def _read_lines(file: BinaryIO, at: int) -> Iterator[Block]:
-    rest = b"" if at else _first(file)
+    waiting = [b"" if at else _first(file)]  # joined once, however long a line is
     while True:
         more = file.read(SIZE)
-        data = rest + more if rest else more
-        cut = data.rfind(b"\n") + 1 if more else len(data)
-        rest, data = data[cut:], data[:cut]
+        cut = more.rfind(b"\n") + 1
+        if more and not cut:
+            waiting.append(more)
+            continue
+        data = b"".join([*waiting, more[:cut]])
+        waiting = [more[cut:]]
         if data:
             yield Block(data, at, "lines", (0 if at else len(data) - len(data.removeprefix(BOM)), len(data)))
             at += len(data)

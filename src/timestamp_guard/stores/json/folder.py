@@ -9,6 +9,7 @@ there are no leases to wait for.
 from __future__ import annotations
 
 import base64
+import errno
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -18,14 +19,17 @@ from typing import IO, Any, Final
 from attrs import asdict, evolve, frozen
 
 from ..._faults import point, reach
-from ...errors import LedgerError, RunBusy, StoreError, StoreReadOnly, UsageError
+from ...errors import LedgerError, RunBusy, StoreError, StoreFull, StoreReadOnly, UsageError
 from ...instants import ABSENT, Raw
 from ...ledger import PURGED, VERSION, Change, Counts, Key, Quarantined, Run, ensure_known, lost
 from .splice import value_of
 
-__all__ = ["FolderLedger", "Patch", "Record", "durably", "sync_folder"]
+__all__ = ["FULL", "FolderLedger", "Patch", "Record", "durably", "sync_folder"]
 
 RECORDED: Final = point("json: run recorded")
+
+FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""What the system says where there is no room."""
 
 UPGRADES: Final[dict[int, Callable[[dict[str, Any]], dict[str, Any]]]] = {}
 """By version, what makes of the file of a run one of the next version. It is written so with the run's next write."""
@@ -369,6 +373,7 @@ def durably(path: Path, data: bytes) -> None:
     Put *data* into the file at *path*: all of it or nothing, and on the disk when this returns.
 
     Raises:
+        StoreFull: there is no room for it.
         StoreError: it cannot be written.
     """
     part = path.with_name(path.name + ".part")
@@ -382,6 +387,8 @@ def durably(path: Path, data: bytes) -> None:
     except PermissionError as problem:
         raise StoreReadOnly(f"{path}: {problem.strerror}: make its folder writable") from None
     except OSError as problem:
+        if problem.errno in FULL:
+            raise StoreFull(f"there is no room left to write {path}: make room, and call again to go on") from None
         raise StoreError(f"{path} cannot be written: {problem.strerror}") from None
 
 

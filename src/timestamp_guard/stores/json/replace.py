@@ -4,7 +4,6 @@ A file put in the place of another: whole, on the disk, and only while that othe
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import secrets
@@ -17,7 +16,7 @@ from typing import BinaryIO, Final, TypeAlias, cast
 from ..._faults import point, reach
 from ...errors import StoreDamaged, StoreError, StoreFull, StoreMissing, StoreReadOnly, UsageError
 from .content import Content
-from .folder import sync_folder
+from .folder import FULL, sync_folder
 
 __all__ = ["Identity", "Replacement", "back_up", "bytes_of", "digest_of", "identity_of", "refuse"]
 
@@ -173,7 +172,7 @@ class Replacement:
         try:
             yield
         except OSError as problem:
-            if problem.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+            if problem.errno in FULL:
                 raise StoreFull(
                     f"there is no room left to write beside {self.content.path}: make room, and call again; "
                     f"nothing of it was changed"

@@ -16,6 +16,7 @@ from .codec import Codec
 from .folder import Record
 from .patching import written_key
 from .replace import Replacement
+from .scratch import scratch, told
 from .splice import Gap, Member, find, path_of, put, skip, take, value_of
 
 __all__ = ["by_key", "exactly"]
@@ -64,10 +65,9 @@ def by_key(
     Give each record its old value that is found by its key, once, and still holds what the run wrote: how many were,
     and how many not.
     """
-    import sqlite3
-
     path = path_of(name)
-    with contextlib.closing(sqlite3.connect("")) as database:  # a temporary file, however many there are
+    with told("what is taken back"), contextlib.closing(scratch()) as database:
+        database.execute("BEGIN")
         database.execute("CREATE TABLE changes (key PRIMARY KEY, before, after, seen DEFAULT 0) WITHOUT ROWID")
         total = 0
         for record in records:
