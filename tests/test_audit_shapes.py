@@ -89,6 +89,26 @@ IN_HANDLER: Final = {
         "services sets",
         'const row = await ctx.db.get(args.id); ctx.db.insert("services", structuredClone(row!));',
     ),
+    "values of an object": (
+        "services omits",
+        'for (const row of Object.values({ a: { name: "a" }, ...{ b: { name: "b" } } })) ctx.db.insert("services", row);',
+    ),
+    "values of an object, one without": (
+        "services omits",
+        'for (const row of Object.values({ a: { name: "a", updatedAt: 1 }, b: { name: "b" } })) ctx.db.insert("services", row);',
+    ),
+    "entries of an object": (
+        "services sets",
+        'for (const [name, row] of Object.entries({ a: { updatedAt: 1 } })) ctx.db.insert("services", { name, ...row });',
+    ),
+    "values of an object that is given": (
+        "services indeterminate",
+        'for (const row of Object.values(args.row)) ctx.db.insert("services", row);',
+    ),
+    "values of more than is known": (
+        "services indeterminate",
+        'for (const row of Object.values({ a: { name: "a" }, ...args.row })) ctx.db.insert("services", row);',
+    ),
     "keys of any object": (
         "services indeterminate",
         "const row: any = {}; for (const key of Object.keys(args)) row[key] = 1; ctx.db.patch(args.id, row);",

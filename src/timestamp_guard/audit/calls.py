@@ -11,7 +11,7 @@ from attrs import evolve
 
 from ..convex.names import Binding, Outside
 from ..convex.typescript import Piece, find, text, unwrap
-from . import flow, typed
+from . import entries, flow, typed
 from .values import (
     FUNCTIONS,
     NOTHING,
@@ -143,61 +143,18 @@ def _known(reader: Reader, owner: str, name: str, given: list[Piece], frame: Fra
         return None
     match owner, name:
         case "Object", "fromEntries":
-            return _from_entries(reader, given[0], frame)
+            return entries.made(reader, given[0], frame)
         case "Object", "assign":
             return Record(tuple(Entry(Later(each, frame), spread=True) for each in given), str(given[0]))
         case ("Object", "freeze") | ("Promise", "all" | "resolve"):
             return reader.value(given[0], frame)
+        case "Object", "entries" | "values":
+            return entries.listed(reader, name, reader.value(given[0], frame))
         case "Array", "from":
             of = reader.element(reader.value(given[0], frame))
             return Listed(_with(reader, given[1], frame, of) if len(given) > 1 else of)
         case _:
             return None
-
-
-def _from_entries(reader: Reader, given: Piece, frame: Frame) -> Value:
-    """`Object.fromEntries`: of pairs that are written out, or of the entries of an object, some of them taken out."""
-    node = unwrap(given.node)
-    if node.type == "identifier":
-        bound = reader.folder.binding(given.at(node))
-        if isinstance(bound, Binding) and bound.value is not None and not bound.path:
-            given, node = bound.value, unwrap(bound.value.node)
-    if node.type == "array":
-        entries: list[Entry] = []
-        for each in node.named_children:
-            pair = each.named_children if each.type == "array" else []
-            if len(pair) == 2:
-                names = texts(reader.value(given.at(pair[0]), frame))
-                entries.append(Entry(Later(given.at(pair[1]), frame), names))
-            elif each.type != "comment":
-                entries.append(Entry(Anything("what is spread into the entries is known when it runs"), spread=True))
-        return Record(tuple(entries), str(given))
-    partly = False
-    while node.type == "call_expression":
-        function = callee(given.at(node)).node
-        name, owner = function.child_by_field_name("property"), function.child_by_field_name("object")
-        if name is None or owner is None:
-            break
-        if text(owner) == "Object" and text(name) == "entries":
-            inside = flow.argument_nodes(node)
-            of = reader.value(given.at(inside[0]), frame) if inside else NOTHING
-            return Partial(of) if partly else of
-        if text(name) not in {"filter", "slice"} and not _keeps_keys(node, text(name)):
-            break
-        partly = partly or text(name) != "map"
-        node = unwrap(owner)
-    return Anything("the entries it is made from are known when it runs")
-
-
-def _keeps_keys(call: Node, name: str) -> bool:
-    """Whether entries are mapped so that each keeps its name: `.map(([key, value]) => [key, f(value)])`."""
-    found = re.search(r"^\(?\s*\(?\s*\[\s*(\w+)\s*,[^=]*=>\s*\[\s*(\w+)\s*,", _arguments_text(call))
-    return name == "map" and found is not None and found[1] == found[2]
-
-
-def _arguments_text(call: Node) -> str:
-    given = call.child_by_field_name("arguments")
-    return "" if given is None else text(given)[1:]
 
 
 def _helper(reader: Reader, function: Piece, given: list[Piece], frame: Frame) -> Value | None:
