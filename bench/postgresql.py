@@ -74,6 +74,7 @@ class Bench:
             "check": self.check,
             "one UPDATE": lambda: self.update("updated_at IS NULL"),
             "backfill": lambda: self.backfill("backfill", REPAIR),
+            "backfill by two": self.by_two,
             "one UPDATE over values": lambda: self.update(f"updated_at < {LOW}"),
             "backfill over values": lambda: self.backfill("backfill over values", OVER),
             "rollback": self.rollback,
@@ -82,6 +83,7 @@ class Bench:
         goals = [
             Goal("check", "one SELECT", 1.2),
             Goal("backfill", "one UPDATE", 1.25),
+            Goal("backfill by two", "one UPDATE", 1.25),
             Goal("backfill over values", "one UPDATE over values", 2.1),
             Goal("rollback", "backfill", 1.2),
         ]
@@ -154,6 +156,16 @@ class Bench:
         if name:
             self.holds.setdefault(name, []).extend(each for each in held if each)
 
+    def by_two(self) -> None:
+        """Two processes that share one run."""
+        context = multiprocessing.get_context("fork")
+        both = [context.Process(target=shared, args=(self.url,)) for _ in range(2)]
+        for each in both:
+            each.start()
+        for each in both:
+            each.join()
+        assert [each.exitcode for each in both] == [0, 0]
+
     def rollback(self) -> None:
         """Ours, of the backfill that *before* made."""
         held: list[float] = []
@@ -161,6 +173,12 @@ class Bench:
             run = rollback(store, progress=lambda step: held.append(step.held_ns / 1e6))
         assert run.ok
         self.holds.setdefault("rollback", []).extend(each for each in held if each)
+
+
+def shared(url: str) -> None:
+    """Begin a run, or join it, and stay until it is over."""
+    with PostgresStore(url, "services", encodings="datetime") as store:
+        assert backfill(store, GUARD, REPAIR, shared=True).ok
 
 
 def beside(url: str, writes: int, work: Callable[[], object], statement: str) -> str:
