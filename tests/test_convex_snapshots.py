@@ -9,6 +9,7 @@ import json
 import math
 import shutil
 import struct
+import sys
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
@@ -680,7 +681,7 @@ def test_special_values_that_are_none(tmp_path: Path, value: str) -> None:
 
 
 @pytest.mark.parametrize("said", ['"uniform"\n', '"{\\"updatedAt\\": unknown}"\n', None])
-@pytest.mark.parametrize("depth", [900, 100_000])
+@pytest.mark.parametrize("depth", [900 if sys.version_info < (3, 12) else 3_000, 100_000])  # each ends in another layer
 def test_deep_values(tmp_path: Path, said: str | None, depth: int) -> None:
     """
     A document that is nested deeper than any of Convex can be is refused, with its place.
