@@ -629,8 +629,9 @@ def test_on_the_command_line(url: str) -> None:
     filling = command("backfill", url, *MEANT, "--pause-unless", "sleep 0.1", "--workers", "3")
     at_work(url, filling, 3)
 
-    listed, shown = (command("runs", *words, url).communicate()[0] for words in ((), ("show", "1")))
+    asked = command("runs", url), command("runs", "show", "1", url)
     refused = command("backfill", url, *MEANT)
+    listed, shown = (each.communicate()[0] for each in asked)
     answer = refused.communicate()
 
     assert "backfill 1, running" in listed

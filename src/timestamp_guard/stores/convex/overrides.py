@@ -7,6 +7,7 @@ There may be as many such documents as there are at all, so what is said of them
 from __future__ import annotations
 
 import json
+import weakref
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -38,6 +39,7 @@ class Overrides:
             return
         with told(WHAT):
             self._database = scratch()
+            weakref.finalize(self, self._database.close)  # nobody else knows when it is not asked any more
             self._database.execute("CREATE TABLE overrides (key TEXT PRIMARY KEY, about TEXT) WITHOUT ROWID")
             self._database.execute("BEGIN")
             put = "INSERT OR REPLACE INTO overrides VALUES (?, ?)"
