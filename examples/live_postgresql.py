@@ -159,4 +159,6 @@ def main(url: str, rows: int) -> None:
 
 
 if __name__ == "__main__":
+    if "DATABASE_URL" not in os.environ:
+        sys.exit("DATABASE_URL is not set: name a database of PostgreSQL to try this in")
     main(os.environ["DATABASE_URL"], int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000)
