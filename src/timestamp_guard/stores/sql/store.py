@@ -147,7 +147,7 @@ class SqlStore(ABC, Generic[C, S]):
         for other in newer:
             numbers = {"run": run.id, "other": other.id}
             found = self._lasting(lambda numbers=numbers: self.ledger.database.rows(said, numbers))  # type: ignore[misc]  # bound at once
-            if found or self.ledger.key_of(other) != table.key:
+            if found or self._key_of(other) != table.key:
                 return other
         return None
 
